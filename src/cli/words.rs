@@ -1,0 +1,232 @@
+//! `samtok words`: shows what mask words a text holds, what had to be mended and what makes no mask.
+
+use std::io::{self, Read as _, Write};
+
+use anyhow::{Context as _, anyhow, bail};
+use serde_json::{Value, json};
+
+use super::ExitCode;
+use crate::words::{FoundMask, Parsed, Refused, WordFormat, repaired};
+
+/// More than any answer or dataset shard, less than what would exhaust a small machine.
+const MAX_INPUT_BYTES: u64 = 256 << 20;
+/// Refused text is cut to this many characters in the table.
+const EXCERPT_CHARS: usize = 60;
+
+/// Find, repair and check the mask words in a text
+///
+/// Exit code 0: every mask was found clean or repaired; 1: some words make no mask; 2: no mask words at all.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WordsArgs {
+    /// The text, or - to read it from standard input
+    text: String,
+    /// Codes per codebook of the tokenizer that made the words
+    #[arg(long, value_name = "N", default_value_t = WordFormat::PUBLISHED.codebook_size())]
+    codebook_size: u32,
+    /// Codebooks of that tokenizer, which is the number of words per mask
+    #[arg(long, value_name = "D", default_value_t = WordFormat::PUBLISHED.codebook_depth())]
+    codebook_depth: u32,
+}
+
+/// Writes the report on the text of `args` to `out`, as one JSON document or as a table.
+pub(crate) fn run(args: &WordsArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let format = WordFormat::new(args.codebook_size, args.codebook_depth)?;
+    let from_input;
+    let text = if args.text == "-" {
+        from_input = read_text(io::stdin().lock())?;
+        &from_input
+    } else {
+        &args.text
+    };
+    let (mended, parsed) = repaired(format, text);
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &document(format, text, &mended, &parsed))?;
+        writeln!(out)?;
+    } else {
+        write_table(format, text, &mended, &parsed, out)?;
+    }
+    Ok(match (parsed.is_empty(), parsed.refused.is_empty()) {
+        (true, _) => ExitCode::NothingDone,
+        (false, true) => ExitCode::AllWell,
+        (false, false) => ExitCode::SomeFailed,
+    })
+}
+
+fn read_text(input: impl io::Read) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    input
+        .take(MAX_INPUT_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .context("could not read standard input")?;
+    if bytes.len() as u64 > MAX_INPUT_BYTES {
+        bail!(
+            "standard input has more than {} MiB; split it into smaller texts",
+            MAX_INPUT_BYTES >> 20
+        );
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        anyhow!("standard input is not UTF-8 text from byte {offset} on; convert it to UTF-8 first")
+    })
+}
+
+fn document(format: WordFormat, text: &str, mended: &str, parsed: &Parsed) -> Value {
+    let mask = |FoundMask {
+                    range,
+                    codes,
+                    problems,
+                }: &FoundMask| {
+        let problems: Vec<Value> = problems
+            .iter()
+            .map(|repair| {
+                json!({
+                    "range": [repair.range.start, repair.range.end],
+                    "problem": repair.problem.name(),
+                    "message": repair.problem.to_string(),
+                })
+            })
+            .collect();
+        json!({
+            "range": [range.start, range.end],
+            "text": format.write(codes),
+            "codes": codes.as_slice(),
+            "problems": problems,
+        })
+    };
+    let refused = |Refused { range, problem }: &Refused| {
+        json!({
+            "range": [range.start, range.end],
+            "text": text.get(range.clone()),
+            "problem": problem.name(),
+            "message": problem.to_string(),
+        })
+    };
+    json!({
+        "masks": parsed.found.iter().map(mask).collect::<Vec<_>>(),
+        "refused": parsed.refused.iter().map(refused).collect::<Vec<_>>(),
+        "repaired_text": mended,
+    })
+}
+
+fn write_table(
+    format: WordFormat,
+    text: &str,
+    mended: &str,
+    parsed: &Parsed,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if parsed.is_empty() {
+        return writeln!(out, "No mask words.");
+    }
+    if !parsed.found.is_empty() {
+        writeln!(out, "{:<5} {:<15} {:<12} words", "mask", "bytes", "codes")?;
+    }
+    for (
+        index,
+        FoundMask {
+            range,
+            codes,
+            problems,
+        },
+    ) in parsed.found.iter().enumerate()
+    {
+        let bytes = format!("{}..{}", range.start, range.end);
+        let shown: Vec<String> = codes
+            .iter()
+            .map(|code| code.map_or_else(|| "-".to_owned(), |code| code.to_string()))
+            .collect();
+        writeln!(
+            out,
+            "{:<5} {bytes:<15} {:<12} {}",
+            index + 1,
+            shown.join(" "),
+            format.write(codes)
+        )?;
+        for repair in problems {
+            writeln!(out, "      problem: {}", repair.problem)?;
+        }
+    }
+    for Refused { range, problem } in &parsed.refused {
+        let refused = text.get(range.clone()).unwrap_or_default();
+        let mut excerpt: String = refused.chars().take(EXCERPT_CHARS).collect();
+        if excerpt.len() < refused.len() {
+            excerpt.push('…');
+        }
+        writeln!(
+            out,
+            "refused bytes {}..{} {excerpt:?}: {problem}",
+            range.start, range.end
+        )?;
+    }
+    if mended != text {
+        writeln!(out, "\nrepaired text:\n{mended}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(text: &str, json: bool) -> anyhow::Result<(ExitCode, String)> {
+        let args = WordsArgs {
+            text: text.to_owned(),
+            codebook_size: 256,
+            codebook_depth: 2,
+        };
+        let mut out = Vec::new();
+        let code = run(&args, json, &mut out)?;
+        Ok((code, String::from_utf8(out)?))
+    }
+
+    #[test]
+    fn json_tells_masks_repairs_and_refusals() -> anyhow::Result<()> {
+        let (code, out) = report("a <|mt_start|><|mt_0023|><|mt_end|> <|mt_end|>", true)?;
+        assert_eq!(code, ExitCode::SomeFailed);
+        let expected = json!({
+            "masks": [{
+                "range": [2, 35],
+                "text": "<|mt_start|><|mt_0023|><|mt_end|>",
+                "codes": [23, null],
+                "problems": [{
+                    "range": [2, 35],
+                    "problem": "missing_word",
+                    "message": "there is no word for depth 2; decoding skips that depth",
+                }],
+            }],
+            "refused": [{
+                "range": [36, 46],
+                "text": "<|mt_end|>",
+                "problem": "stray_end",
+                "message": "an end word without a mask before it; refused",
+            }],
+            "repaired_text": "a <|mt_start|><|mt_0023|><|mt_end|> <|mt_end|>",
+        });
+        assert_eq!(serde_json::from_str::<Value>(&out)?, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn the_table_and_the_exit_code_follow_the_text() -> anyhow::Result<()> {
+        let (code, out) = report("<|mt_0023|><|mt_0311|>", false)?;
+        assert_eq!(code, ExitCode::AllWell);
+        assert!(
+            out.contains("problem: the start word was missing; it was added"),
+            "{out}"
+        );
+        assert!(
+            out.ends_with("repaired text:\n<|mt_start|><|mt_0023|><|mt_0311|><|mt_end|>\n"),
+            "{out}"
+        );
+        let (code, out) = report("No target.", false)?;
+        assert_eq!((code, out.as_str()), (ExitCode::NothingDone, "No mask words.\n"));
+        Ok(())
+    }
+
+    #[test]
+    fn input_that_is_no_text_is_an_error() {
+        let error = read_text(&b"ab\xff"[..]).err().map(|error| error.to_string());
+        let expected = "standard input is not UTF-8 text from byte 2 on; convert it to UTF-8 first";
+        assert_eq!(error.as_deref(), Some(expected));
+    }
+}

@@ -1,0 +1,23 @@
+//! The annotations of an image: what they are in memory, how they are written beside the image, and how safely.
+//!
+//! A [`Document`] belongs to one image and lives in its *sidecar*, `photo.jpg.samtok.json` (see [`store`]).
+//! Only [`format`](mod@format) knows that the file is JSON; only [`store`] touches the disk.
+//! The mask of a region is the truth; boxes, areas and training texts are derived from it whenever a file is written.
+//!
+//! No data is lost: keys that this version does not know survive at every level, a file that cannot be read is never
+//! overwritten, and neither is one that somebody else changed in the meantime.
+
+pub mod document;
+pub mod format;
+pub mod mention;
+pub mod store;
+pub mod timestamp;
+pub mod vocabulary;
+
+pub use self::document::{
+    Attributes, Caption, Conversation, Document, ImageRef, MaskWords, Region, RegionMask, Tokenizer, Turn,
+    UnknownKeys,
+};
+pub use self::store::{DatasetError, Sidecar, sidecar_path};
+pub use self::timestamp::Timestamp;
+pub use self::vocabulary::{Color, Role, Status, Task};

@@ -1,0 +1,9 @@
+//! SAMTok Studio's library: image regions to mask words and back.
+//!
+//! Reading order, lower layers first; `tests/architecture.rs` checks that none imports a higher one.
+
+pub mod geometry;
+pub mod image_file;
+pub mod mask;
+pub mod tokenizer;
+pub mod words;

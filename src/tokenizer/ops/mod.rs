@@ -1,0 +1,53 @@
+//! The layers a SAM network is made of, each with two bodies: fused CPU kernels for inference, and candle's
+//! differentiable tensor operations for training and for GPUs.
+//!
+//! Activations are token-major everywhere (`…, channels`), so 1x1 convolutions are linear layers and strided
+//! convolutions are linear layers over patches.
+
+#[expect(unsafe_code, reason = "parallel tasks write disjoint heads of one output")]
+mod attention;
+mod elementwise;
+#[expect(
+    unsafe_code,
+    reason = "the register kernel and parallel tasks that write disjoint tiles"
+)]
+mod gemm;
+mod linear;
+mod norm;
+mod simd;
+
+pub(crate) use attention::{Attention, Groups, Operand};
+pub(crate) use elementwise::{max_pool_2x2, softmax_attention};
+pub(crate) use gemm::Activation;
+pub(crate) use linear::{Around, Linear, WeightLayout};
+pub(crate) use norm::Norm;
+
+use super::Result;
+use candle_core::{Storage, Tensor};
+
+/// Runs `body` on the values of a contiguous f32 tensor in main memory.
+pub(crate) fn with_values<T>(tensor: &Tensor, body: impl FnOnce(&[f32]) -> T) -> Result<T> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(cpu) => {
+            let values = cpu.as_slice::<f32>()?;
+            let start = layout.start_offset();
+            Ok(body(&values[start..start + layout.shape().elem_count()]))
+        }
+        _ => Err(
+            candle_core::Error::Msg("a CPU kernel was given a tensor of another device".to_owned()).into(),
+        ),
+    }
+}
+
+impl Activation {
+    /// The activation as a differentiable tensor operation.
+    pub(crate) fn forward(self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Identity => x.clone(),
+            Self::Gelu => x.gelu_erf()?,
+            Self::Relu => x.relu()?,
+        })
+    }
+}
