@@ -3,7 +3,17 @@
 //! Reading order, lower layers first; `tests/architecture.rs` checks that none imports a higher one.
 
 pub mod geometry;
-pub mod image_file;
+
 pub mod mask;
-pub mod tokenizer;
 pub mod words;
+
+pub mod image_file;
+
+pub mod dataset;
+pub mod scenes;
+pub mod tokenizer;
+
+pub mod training;
+
+
+pub mod cli;

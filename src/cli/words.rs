@@ -1,12 +1,13 @@
 //! `samtok words`: shows what mask words a text holds, what had to be mended and what makes no mask.
 
+use std::borrow::Cow;
 use std::io::{self, Read as _, Write};
 
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::ExitCode;
-use crate::words::{FoundMask, Parsed, Refused, WordFormat, repaired};
+use crate::words::{FoundMask, Parsed, Problem, Refused, Repair, WordFormat, repaired};
 
 /// More than any answer or dataset shard, less than what would exhaust a small machine.
 const MAX_INPUT_BYTES: u64 = 256 << 20;
@@ -17,7 +18,7 @@ const EXCERPT_CHARS: usize = 60;
 ///
 /// Exit code 0: every mask was found clean or repaired; 1: some words make no mask; 2: no mask words at all.
 #[derive(Debug, clap::Args)]
-pub(crate) struct WordsArgs {
+pub(super) struct WordsArgs {
     /// The text, or - to read it from standard input
     text: String,
     /// Codes per codebook of the tokenizer that made the words
@@ -29,26 +30,28 @@ pub(crate) struct WordsArgs {
 }
 
 /// Writes the report on the text of `args` to `out`, as one JSON document or as a table.
-pub(crate) fn run(args: &WordsArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &WordsArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let format = WordFormat::new(args.codebook_size, args.codebook_depth)?;
-    let from_input;
-    let text = if args.text == "-" {
-        from_input = read_text(io::stdin().lock())?;
-        &from_input
-    } else {
-        &args.text
-    };
-    let (mended, parsed) = repaired(format, text);
+    let text = text_argument(&args.text)?;
+    let (mended, parsed) = repaired(format, &text);
     if json {
-        serde_json::to_writer_pretty(&mut *out, &document(format, text, &mended, &parsed))?;
-        writeln!(out)?;
+        super::write_json(out, &document(format, &text, &mended, &parsed))?;
     } else {
-        write_table(format, text, &mended, &parsed, out)?;
+        write_table(format, &text, &mended, &parsed, out)?;
     }
     Ok(match (parsed.is_empty(), parsed.refused.is_empty()) {
         (true, _) => ExitCode::NothingDone,
         (false, true) => ExitCode::AllWell,
         (false, false) => ExitCode::SomeFailed,
+    })
+}
+
+/// The text given on the command line, or standard input where that is `-`.
+pub(super) fn text_argument(text: &str) -> anyhow::Result<Cow<'_, str>> {
+    Ok(if text == "-" {
+        Cow::Owned(read_text(io::stdin().lock())?)
+    } else {
+        Cow::Borrowed(text)
     })
 }
 
@@ -76,36 +79,58 @@ fn document(format: WordFormat, text: &str, mended: &str, parsed: &Parsed) -> Va
                     codes,
                     problems,
                 }: &FoundMask| {
-        let problems: Vec<Value> = problems
-            .iter()
-            .map(|repair| {
-                json!({
-                    "range": [repair.range.start, repair.range.end],
-                    "problem": repair.problem.name(),
-                    "message": repair.problem.to_string(),
-                })
-            })
-            .collect();
         json!({
             "range": [range.start, range.end],
             "text": format.write(codes),
             "codes": codes.as_slice(),
-            "problems": problems,
+            "problems": problems.iter().map(repair_json).collect::<Vec<_>>(),
         })
     };
-    let refused = |Refused { range, problem }: &Refused| {
-        json!({
-            "range": [range.start, range.end],
-            "text": text.get(range.clone()),
-            "problem": problem.name(),
-            "message": problem.to_string(),
-        })
-    };
+    let refused = |refused: &Refused| refused_json(text, refused);
     json!({
         "masks": parsed.found.iter().map(mask).collect::<Vec<_>>(),
         "refused": parsed.refused.iter().map(refused).collect::<Vec<_>>(),
         "repaired_text": mended,
     })
+}
+
+pub(super) fn repair_json(Repair { range, problem }: &Repair) -> Value {
+    json!({
+        "range": [range.start, range.end],
+        "problem": problem.name(),
+        "message": problem.to_string(),
+    })
+}
+
+pub(super) fn refused_json(text: &str, Refused { range, problem }: &Refused) -> Value {
+    json!({
+        "range": [range.start, range.end],
+        "text": text.get(range.clone()),
+        "problem": problem.name(),
+        "message": refused_because(problem),
+    })
+}
+
+/// The problem's sentence, which may tell of a repair, as the reason of a refusal.
+fn refused_because(problem: &Problem) -> String {
+    let sentence = problem.to_string();
+    let reason = sentence.split("; ").next().unwrap_or_default();
+    format!("{reason}; refused")
+}
+
+/// Refused words as a sentence, long ones cut short.
+pub(super) fn refusal(text: &str, Refused { range, problem }: &Refused) -> String {
+    let refused = text.get(range.clone()).unwrap_or_default();
+    let mut excerpt: String = refused.chars().take(EXCERPT_CHARS).collect();
+    if excerpt.len() < refused.len() {
+        excerpt.push('…');
+    }
+    format!(
+        "bytes {}..{} {excerpt:?}: {}",
+        range.start,
+        range.end,
+        refused_because(problem)
+    )
 }
 
 fn write_table(
@@ -131,32 +156,19 @@ fn write_table(
     ) in parsed.found.iter().enumerate()
     {
         let bytes = format!("{}..{}", range.start, range.end);
-        let shown: Vec<String> = codes
-            .iter()
-            .map(|code| code.map_or_else(|| "-".to_owned(), |code| code.to_string()))
-            .collect();
+        let shown = super::codes_text(codes);
         writeln!(
             out,
-            "{:<5} {bytes:<15} {:<12} {}",
+            "{:<5} {bytes:<15} {shown:<12} {}",
             index + 1,
-            shown.join(" "),
             format.write(codes)
         )?;
         for repair in problems {
             writeln!(out, "      problem: {}", repair.problem)?;
         }
     }
-    for Refused { range, problem } in &parsed.refused {
-        let refused = text.get(range.clone()).unwrap_or_default();
-        let mut excerpt: String = refused.chars().take(EXCERPT_CHARS).collect();
-        if excerpt.len() < refused.len() {
-            excerpt.push('…');
-        }
-        writeln!(
-            out,
-            "refused bytes {}..{} {excerpt:?}: {problem}",
-            range.start, range.end
-        )?;
+    for refused in &parsed.refused {
+        writeln!(out, "refused {}", refusal(text, refused))?;
     }
     if mended != text {
         writeln!(out, "\nrepaired text:\n{mended}")?;

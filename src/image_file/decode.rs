@@ -10,7 +10,7 @@ use super::raster::{Raster, Samples};
 use super::{ImageFileError, Limits, tiff_file};
 use crate::geometry::ImageSize;
 
-/// Where the bytes came from and what may be made of them: the context of every error here.
+/// Where the bytes came from: the context of every error here.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) format: &'static str,

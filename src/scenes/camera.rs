@@ -5,8 +5,6 @@ use super::palette::{Colour, luminance};
 use super::random::Rng;
 use super::stage::blur_canvas;
 
-const CURVE_STEPS: usize = 1024;
-
 /// Turns linear light into row-major RGB8.
 pub(super) fn expose(mut canvas: Vec<Colour>, width: usize, height: usize, rng: &mut Rng) -> Vec<u8> {
     if rng.chance(0.05) {
@@ -22,7 +20,7 @@ pub(super) fn expose(mut canvas: Vec<Colour>, width: usize, height: usize, rng: 
         exposure * (1.0 - tint),
         exposure * (1.0 - warmth),
     ];
-    let curve = tone_curve(rng);
+    let curve = ToneCurve::new(rng);
     let saturation = if rng.chance(0.04) {
         0.0
     } else {
@@ -54,15 +52,10 @@ pub(super) fn expose(mut canvas: Vec<Colour>, width: usize, height: usize, rng: 
                 colour[channel] = (light + (haze_level - light) * haze) * shade;
             }
             let grey = luminance(colour);
-            let level = |value: f32| {
-                let position =
-                    (value.clamp(0.0, 1.0) * CURVE_STEPS as f32).sqrt() * (CURVE_STEPS as f32).sqrt();
-                curve[(position as usize).min(CURVE_STEPS)]
-            };
             let noise = gaussians(&mut noise_state);
-            let grain = shot * (0.3 + grey.clamp(0.0, 1.0)).sqrt() * 0.7 + read * 0.5;
+            let grain = shot * (0.4 + 0.4 * grey.min(1.0)) + read * 0.5;
             for channel in 0..3 {
-                let value = level(grey + (colour[channel] - grey) * saturation);
+                let value = curve.level(grey + (colour[channel] - grey) * saturation);
                 pixel[channel] = value + grain * (noise[0] + chroma_noise * noise[channel + 1]) * 0.6;
             }
         }
@@ -96,23 +89,44 @@ fn exposure(canvas: &[Colour], rng: &mut Rng) -> f32 {
     (wanted / mean.max(0.01)).powf(0.6).clamp(0.3, 6.0)
 }
 
-/// Display levels (0 to 255) by the square root of linear light, with a random gamma and S-shaped contrast.
-fn tone_curve(rng: &mut Rng) -> Vec<f32> {
-    let gamma = 1.0 / rng.range(1.9, 2.5);
-    let contrast = rng.range(-0.15, 0.6);
-    let black = if rng.chance(0.3) {
-        rng.range(0.0, 0.12)
-    } else {
-        0.0
-    };
-    (0..=CURVE_STEPS)
-        .map(|i| {
-            let root = i as f32 / CURVE_STEPS as f32;
-            let display = (root * root).powf(gamma);
-            let curved = display * display * (3.0 - 2.0 * display);
-            255.0 * (black + (1.0 - black) * (display + (curved - display) * contrast))
-        })
-        .collect()
+/// Display levels (0 to 255) of linear light, looked up by the light's exponent and upper mantissa bits.
+struct ToneCurve {
+    levels: Vec<f32>,
+}
+
+impl ToneCurve {
+    /// The darkest light that is told from black.
+    const DARKEST: f32 = 1.0 / 4096.0;
+    /// Mantissa bits dropped: 128 levels per stop remain.
+    const DROPPED_BITS: u32 = 23 - 7;
+
+    /// A random gamma, S-shaped contrast and black level.
+    fn new(rng: &mut Rng) -> Self {
+        let gamma = 1.0 / rng.range(1.9, 2.5);
+        let contrast = rng.range(-0.15, 0.6);
+        let black = if rng.chance(0.3) {
+            rng.range(0.0, 0.12)
+        } else {
+            0.0
+        };
+        let steps = (1.0f32.to_bits() - Self::DARKEST.to_bits()) >> Self::DROPPED_BITS;
+        let levels = (0..=steps)
+            .map(|step| {
+                let light = f32::from_bits(Self::DARKEST.to_bits() + (step << Self::DROPPED_BITS));
+                let display = (light - Self::DARKEST).powf(gamma);
+                let curved = display * display * (3.0 - 2.0 * display);
+                255.0 * (black + (1.0 - black) * (display + (curved - display) * contrast))
+            })
+            .collect();
+        Self { levels }
+    }
+
+    #[inline(always)]
+    fn level(&self, light: f32) -> f32 {
+        let step =
+            (light.clamp(Self::DARKEST, 1.0).to_bits() - Self::DARKEST.to_bits()) >> Self::DROPPED_BITS;
+        self.levels.get(step as usize).copied().unwrap_or(0.0)
+    }
 }
 
 /// Four bell-shaped numbers of unit deviation from one step of a multiplicative generator.

@@ -21,7 +21,7 @@ mod material;
 mod noise;
 mod outdoors;
 mod palette;
-mod random;
+pub(crate) mod random;
 mod raster;
 mod regions;
 mod stage;

@@ -117,6 +117,45 @@ impl NoiseSampler {
     }
 }
 
+/// A straight walk over a tile in fixed point: 2^32 is one period, so wrapping costs nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoiseWalk {
+    sampler: NoiseSampler,
+    at: [u32; 2],
+    step: [u32; 2],
+}
+
+impl NoiseWalk {
+    /// Starts at `start` and moves by `step` per read, both in periods.
+    pub(super) fn new(sampler: NoiseSampler, start: [f32; 2], step: [f32; 2]) -> Self {
+        let fixed = |v: f32| (f64::from(v) * 4_294_967_296.0) as i64 as u32;
+        Self {
+            sampler,
+            at: start.map(fixed),
+            step: step.map(fixed),
+        }
+    }
+
+    /// The noise here; then takes the step.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> f32 {
+        let NoiseSampler {
+            texels, bits, mask, ..
+        } = self.sampler;
+        let [u, v] = self.at;
+        self.at = [u.wrapping_add(self.step[0]), v.wrapping_add(self.step[1])];
+        let shift = 32 - bits;
+        let (x0, y0) = (u >> shift, v >> shift);
+        let (x1, y1) = ((x0 + 1) & mask as u32, (y0 + 1) & mask as u32);
+        let fraction = |c: u32| ((c << bits) >> 8) as i32 as f32 * (1.0 / 16_777_216.0);
+        let (fx, fy) = (fraction(u), fraction(v));
+        let texel = |x: u32, y: u32| texels[((y << bits) | x) as usize & (texels.len() - 1)];
+        let top = texel(x0, y0) + (texel(x1, y0) - texel(x0, y0)) * fx;
+        let bottom = texel(x0, y1) + (texel(x1, y1) - texel(x0, y1)) * fx;
+        top + (bottom - top) * fy
+    }
+}
+
 /// `floor` as an integer without the library call that plain x86-64 makes of `f32::floor`.
 #[inline(always)]
 pub(super) fn fast_floor(x: f32) -> i32 {

@@ -41,7 +41,8 @@ pub(super) fn ground_texture(stage: &mut Stage, horizon: f32, substance: Substan
 
 fn ridge(rng: &mut Rng, w: f32, h: f32, base: f32, height: f32) -> Shape {
     let lowest = rng.range(0.6, 2.0);
-    let wave = Wave::new(rng, lowest, 6, rng.clone().range(0.8, 1.3));
+    let decay = rng.range(0.8, 1.3);
+    let wave = Wave::new(rng, lowest, 6, decay);
     let mut points: Vec<_> = (0..=64)
         .map(|i| {
             let t = i as f32 / 64.0;

@@ -4,13 +4,13 @@ use std::f32::consts::TAU;
 
 /// xoshiro256++ seeded through splitmix64.
 #[derive(Clone, Debug)]
-pub(super) struct Rng {
+pub(crate) struct Rng {
     state: [u64; 4],
 }
 
 impl Rng {
     /// A generator whose whole sequence follows from `seed`.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut mixed = seed;
         let state = std::array::from_fn(|_| {
             mixed = mixed.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -23,7 +23,7 @@ impl Rng {
     }
 
     /// The next 64 random bits.
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         let s = &mut self.state;
         let result = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
         let t = s[1] << 17;
@@ -37,22 +37,22 @@ impl Rng {
     }
 
     /// Uniform in `0 .. 1`.
-    pub(super) fn unit(&mut self) -> f32 {
+    pub(crate) fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 * (1.0 / (1u64 << 24) as f32)
     }
 
     /// Uniform in `low .. high`.
-    pub(super) fn range(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn range(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.unit()
     }
 
     /// Log-uniform in `low .. high` (both positive): every octave is equally likely.
-    pub(super) fn log_range(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn log_range(&mut self, low: f32, high: f32) -> f32 {
         low * (high / low).powf(self.unit())
     }
 
     /// A size in `low .. high` with density falling as `size^-exponent`, as sizes in photographs do.
-    pub(super) fn power_law(&mut self, low: f32, high: f32, exponent: f32) -> f32 {
+    pub(crate) fn power_law(&mut self, low: f32, high: f32, exponent: f32) -> f32 {
         let k = 1.0 - exponent;
         if k.abs() < 1e-3 {
             return self.log_range(low, high);
@@ -62,38 +62,38 @@ impl Rng {
     }
 
     /// Uniform integer in `low ..= high`.
-    pub(super) fn int(&mut self, low: usize, high: usize) -> usize {
+    pub(crate) fn int(&mut self, low: usize, high: usize) -> usize {
         low + (self.bits() % (high.saturating_sub(low) as u64 + 1)) as usize
     }
 
     /// `true` with the given probability.
-    pub(super) fn chance(&mut self, probability: f32) -> bool {
+    pub(crate) fn chance(&mut self, probability: f32) -> bool {
         self.unit() < probability
     }
 
     /// -1 or 1.
-    pub(super) fn sign(&mut self) -> f32 {
+    pub(crate) fn sign(&mut self) -> f32 {
         if self.chance(0.5) { 1.0 } else { -1.0 }
     }
 
     /// An angle in radians.
-    pub(super) fn angle(&mut self) -> f32 {
+    pub(crate) fn angle(&mut self) -> f32 {
         self.unit() * TAU
     }
 
     /// Approximately normal, mean 0, standard deviation 1, bounded by about 3.5.
-    pub(super) fn normal(&mut self) -> f32 {
+    pub(crate) fn normal(&mut self) -> f32 {
         let sum = self.unit() + self.unit() + self.unit() + self.unit();
         (sum - 2.0) * 1.732_050_8
     }
 
     /// One element of a list that is not empty.
-    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.int(0, items.len().saturating_sub(1))]
     }
 
     /// The index of one weight, drawn in proportion to the weights.
-    pub(super) fn weighted(&mut self, weights: &[f32]) -> usize {
+    pub(crate) fn weighted(&mut self, weights: &[f32]) -> usize {
         let total: f32 = weights.iter().sum();
         let mut rest = self.unit() * total;
         for (index, weight) in weights.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Rng {
     }
 
     /// Puts the items in random order.
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.int(0, last));
         }

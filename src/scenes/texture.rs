@@ -1,6 +1,6 @@
 //! Surface colour at a pixel: a pattern looked up in a colour ramp, with fine grain and large mottling on top.
 
-use super::noise::{NoiseKind, NoiseSampler, fast_floor, fract, hash_unit, smooth, tile};
+use super::noise::{NoiseKind, NoiseSampler, NoiseWalk, fast_floor, fract, hash_unit, smooth, tile};
 use super::palette::{Colour, mix, scale};
 use super::random::Rng;
 use super::stage::View;
@@ -279,7 +279,10 @@ impl Texture {
             } => {
                 let (ku, kv) = (0.25 / (wavelength * stretch), 0.25 / wavelength);
                 let noise = line.sampler(kind, kv);
-                line.each(values, |u, v| gain(noise.at(u * ku, v * kv), contrast));
+                let mut walk = line.walk(noise, [ku, kv]);
+                values
+                    .iter_mut()
+                    .for_each(|value| *value = gain(walk.next(), contrast));
             }
             Pattern::Warped {
                 kind,
@@ -400,25 +403,20 @@ impl Texture {
             let (u, v) = (line.u0 + x as f32 * line.du, line.v0 + x as f32 * line.dv);
             (mottle.at(u * km, v * km) - 0.5) * mottle_amount
         };
+        let mut grain = line.walk(grain, [kg * stretch, kg]);
         // Mottling is so smooth that every eighth pixel is enough.
         let mut left = mottle_at(0);
         for (run, (targets, values)) in out.chunks_mut(RUN).zip(values.chunks(RUN)).enumerate() {
             let right = mottle_at((run + 1) * RUN);
-            let (mut u, mut v) = (
-                line.u0 + (run * RUN) as f32 * line.du,
-                line.v0 + (run * RUN) as f32 * line.dv,
-            );
             let slope = (right - left) * (1.0 / RUN as f32);
             let mut tone = 1.0 + left;
             for (target, &value) in targets.iter_mut().zip(values) {
                 let colour = self.ramp[((value * (RAMP_STEPS - 1) as f32) as usize).min(RAMP_STEPS - 1)];
-                let fine = (grain.at(u * kg * stretch, v * kg) - 0.5) * grain_amount;
+                let fine = (grain.next() - 0.5) * grain_amount;
                 let relief = (value - previous) * self.bump;
                 *target = scale(colour, (tone + fine + relief).max(0.02));
                 previous = value;
                 tone += slope;
-                u += line.du;
-                v += line.dv;
             }
             left = right;
         }
@@ -450,6 +448,14 @@ impl Line {
             u += self.du;
             v += self.dv;
         }
+    }
+
+    fn walk(self, sampler: NoiseSampler, [ku, kv]: [f32; 2]) -> NoiseWalk {
+        NoiseWalk::new(
+            sampler,
+            [self.u0 * ku, self.v0 * kv],
+            [self.du * ku, self.dv * kv],
+        )
     }
 
     fn sampler(self, kind: NoiseKind, factor: f32) -> NoiseSampler {

@@ -3,6 +3,7 @@
 //! [`MaskTokenizer::embed_image`] does the expensive part once per image; everything else works in batches against
 //! that [`EmbeddedImage`]. This module and what trains it are the only code that sees candle.
 
+pub mod benchmark;
 pub mod config;
 pub mod device;
 pub mod embedded_image;
@@ -13,7 +14,7 @@ mod ops;
 pub(crate) mod parameters;
 pub(crate) mod preprocess;
 mod quantizer;
-mod sam2;
+pub(crate) mod sam2;
 pub mod weights;
 
 #[cfg(test)]

@@ -113,6 +113,29 @@ impl ModelFiles {
     pub fn compare(&self) -> Result<LayoutReport> {
         LayoutReport::new(&layout(&self.config)?, &self.checkpoint)
     }
+
+    /// Refuses a checkpoint that lacks what the network needs.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Layout`] if tensors are missing or of another shape.
+    pub fn check(&self) -> Result<()> {
+        self.compare()?.check(&self.location)
+    }
+
+    /// The fingerprint that the model has once it is loaded, from its tensors alone.
+    ///
+    /// # Errors
+    /// If tensors are missing, of another shape, damaged or not finite.
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        self.check()?;
+        let mut fingerprint = FingerprintBuilder::new(&self.config.fingerprint_json());
+        for (name, shape) in layout(&self.config)? {
+            let values = self.checkpoint.read_f32(&name)?;
+            check_finite(&name, &values)?;
+            fingerprint.add(&name, &shape, &values);
+        }
+        Ok(fingerprint.finish())
+    }
 }
 
 fn find_weights(folder: &Path) -> Result<PathBuf> {
@@ -237,7 +260,7 @@ pub(super) struct Loaded {
 
 /// Reads the weights of a SAMTok model onto a device.
 pub(super) fn load(files: &ModelFiles, device: &Device) -> Result<Loaded> {
-    files.compare()?.check(&files.location)?;
+    files.check()?;
     let source = CheckpointParameters::new(&files.checkpoint, &files.config, device);
     let root = Scope::root(&source);
     let quantizer = ResidualQuantizer::new(&root.child("quantizer"), &files.config.quantizer)?;
@@ -287,5 +310,19 @@ impl Parameters for CheckpointParameters<'_> {
 
     fn frozen(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::{ChosenDevice, MaskTokenizer};
+
+    #[test]
+    fn the_fingerprint_needs_no_network() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden_tiny");
+        let files = ModelFiles::open(&folder).unwrap();
+        let loaded = MaskTokenizer::load(&files, &ChosenDevice::cpu()).unwrap();
+        assert_eq!(files.fingerprint().unwrap(), loaded.fingerprint());
     }
 }

@@ -1,4 +1,4 @@
-//! The sidecar's JSON, version 1: [`read`] is strict and says where a file is wrong, [`write`] is byte-stable.
+//! The sidecar's JSON, version 1: [`read()`] is strict and says where a file is wrong, [`write()`] is byte-stable.
 //!
 //! Both directions keep keys that this version does not know, at every level, behind the known ones.
 //! `bbox`, `area` and `value` are for readers without this program: written from masks and words, never read.

@@ -63,6 +63,12 @@ pub(crate) struct Fused<'a> {
     pub(crate) residual: Option<&'a [f32]>,
 }
 
+impl Fused<'_> {
+    /// The plain product.
+    pub(crate) const NONE: Self =
+        Fused { normalize: None, bias: None, row_bias: None, activation: Activation::Identity, residual: None };
+}
+
 struct PanelWidth;
 
 impl WithSimd for PanelWidth {

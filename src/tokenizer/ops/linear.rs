@@ -1,5 +1,6 @@
 //! Linear layers, alone or several over the same input, with what surrounds them in a transformer block.
 
+use super::differentiable::linear;
 use super::gemm::{Fused, PackedMatrix};
 use super::{Activation, Norm, with_values};
 use crate::tokenizer::Result;
@@ -240,7 +241,7 @@ impl Linear {
                     ([weight], [bias]) => (weight.clone(), bias.clone()),
                     _ => (Tensor::cat(&weights, 0)?, Tensor::cat(&biases, 0)?),
                 };
-                let mut y = x.matmul(&weight.t()?)?.broadcast_add(&bias)?;
+                let mut y = linear(&x, &weight, &bias)?;
                 if let Some(row_bias) = around.row_bias {
                     let period = row_bias.elem_count() / self.outputs;
                     y = y

@@ -6,7 +6,8 @@
 
 #[expect(unsafe_code, reason = "parallel tasks write disjoint heads of one output")]
 mod attention;
-mod elementwise;
+#[expect(unsafe_code, reason = "calls the gemm crate with checked strides")]
+mod differentiable;
 #[expect(
     unsafe_code,
     reason = "the register kernel and parallel tasks that write disjoint tiles"
@@ -14,16 +15,22 @@ mod elementwise;
 mod gemm;
 mod linear;
 mod norm;
+mod pooling;
 mod simd;
 
 pub(crate) use attention::{Attention, Groups, Operand};
-pub(crate) use elementwise::{max_pool_2x2, softmax_attention};
+pub(crate) use pooling::max_pool_2x2;
 pub(crate) use gemm::Activation;
 pub(crate) use linear::{Around, Linear, WeightLayout};
 pub(crate) use norm::Norm;
 
 use super::Result;
 use candle_core::{Storage, Tensor};
+
+/// Softmax attention over `(batch, rows, heads * dim)` operands, with gradients.
+pub(crate) fn softmax_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
+    differentiable::attention(q, k, v, heads)
+}
 
 /// Runs `body` on the values of a contiguous f32 tensor in main memory.
 pub(crate) fn with_values<T>(tensor: &Tensor, body: impl FnOnce(&[f32]) -> T) -> Result<T> {
@@ -46,7 +53,7 @@ impl Activation {
     pub(crate) fn forward(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Identity => x.clone(),
-            Self::Gelu => x.gelu_erf()?,
+            Self::Gelu => differentiable::gelu(x)?,
             Self::Relu => x.relu()?,
         })
     }

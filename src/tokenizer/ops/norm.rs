@@ -1,10 +1,11 @@
 //! Layer normalisation over channels.
 
+use super::differentiable::layer_norm;
 use super::gemm::row_statistics;
 use super::{Activation, simd, with_values};
 use crate::tokenizer::Result;
 use crate::tokenizer::parameters::Scope;
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -56,11 +57,7 @@ impl Norm {
             })???;
             return Ok(Tensor::from_vec(out, x.shape(), x.device())?);
         }
-        let mean = x.mean_keepdim(D::Minus1)?;
-        let centred = x.broadcast_sub(&mean)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let scaled = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
-        activation.forward(&scaled.broadcast_mul(&self.gamma)?.broadcast_add(&self.beta)?)
+        activation.forward(&layer_norm(x, &self.gamma, &self.beta, self.eps)?)
     }
 
     /// Moves the affine part into a following linear layer (`outputs x channels`); returns the epsilon that remains.

@@ -1,9 +1,8 @@
-//! Pooling and the differentiable form of attention.
+//! Max pooling.
 
 use super::with_values;
 use crate::tokenizer::Result;
 use candle_core::{D, Tensor};
-use candle_nn::ops::softmax;
 use rayon::prelude::*;
 
 /// 2x2 max pooling of the first `channels` columns of a `(batch, height, width, columns)` map.
@@ -39,23 +38,4 @@ pub(crate) fn max_pool_2x2(x: &Tensor, channels: usize, fused: bool) -> Result<T
             });
     })?;
     Ok(Tensor::from_vec(out, (batch, h, w, channels), x.device())?)
-}
-
-/// Softmax attention over `(batch, rows, heads * dim)` operands as tensor operations, with gradients.
-pub(crate) fn softmax_attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
-    let (batch, rows, width) = q.dims3()?;
-    let dim = width / heads;
-    let split = |t: &Tensor| -> Result<Tensor> {
-        let (batch, rows, _) = t.dims3()?;
-        Ok(t.reshape((batch, rows, heads, dim))?
-            .transpose(1, 2)?
-            .contiguous()?)
-    };
-    let (q, k, v) = (split(q)?, split(k)?, split(v)?);
-    let scores = (q * (1.0 / (dim as f64).sqrt()))?.matmul(&k.transpose(2, 3)?.contiguous()?)?;
-    let mixed = softmax(&scores, D::Minus1)?.matmul(&v)?;
-    Ok(mixed
-        .transpose(1, 2)?
-        .contiguous()?
-        .reshape((batch, rows, width))?)
 }

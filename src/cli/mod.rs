@@ -1,0 +1,281 @@
+//! The command line: what can be asked for, where the model comes from, and how answers are printed.
+//!
+//! Every subcommand has a file of its own and answers with an [`ExitCode`]; results go to the writer it is given, as
+//! text or as one JSON document, and everything else goes to standard error through [`diagnostics`].
+
+mod annotate;
+mod bench;
+mod decode;
+pub mod diagnostics;
+mod encode;
+mod exit_code;
+mod inputs;
+mod model;
+mod output_files;
+mod segment;
+mod stages;
+mod table;
+pub mod threads;
+mod words;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use serde_json::{Value, json};
+use tracing::Level;
+
+pub use exit_code::ExitCode;
+
+use crate::geometry::{ImageSize, PixelRect};
+use crate::image_file::Limits;
+use crate::tokenizer::{ChosenDevice, DeviceChoice, MaskTokenizer, ModelFiles};
+use crate::words::MaskCodes;
+use stages::{Stage, Stages};
+
+/// The environment variable that names the model.
+const MODEL_VARIABLE: &str = "SAMTOK_MODEL";
+
+/// Turns regions of images into two mask words that a language model can read and write, and back into masks
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "samtok",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit code: 0 all well, 1 some inputs failed (the rest was done), 2 wrong usage or nothing could be done."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every subcommand.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+struct GlobalArgs {
+    /// A model folder or a weights file [default: SAMTOK_MODEL, then the built-in model]
+    #[arg(long, global = true, value_name = "PATH")]
+    model: Option<PathBuf>,
+    /// Where to run the network: auto, cpu, cuda[:N] or metal
+    #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+    /// Threads to use [default: one per physical core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Print one JSON document and nothing else on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Show what is done; twice for details (RUST_LOG overrides)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    // 2^30 pixels are the most that a mask may have.
+    /// Largest image that is read, in millions of pixels
+    #[arg(long, global = true, value_name = "N", default_value_t = 256,
+        value_parser = clap::value_parser!(u64).range(1..=1073))]
+    max_megapixels: u64,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Encode(encode::EncodeArgs),
+    Decode(decode::DecodeArgs),
+    Segment(segment::SegmentArgs),
+    Annotate(annotate::AnnotateArgs),
+    Words(words::WordsArgs),
+    Model(model::ModelArgs),
+    Bench(bench::BenchArgs),
+}
+
+impl Cli {
+    /// Reads the program's arguments; prints help, version or what is wrong with them.
+    ///
+    /// # Errors
+    /// The exit code, where there is nothing more to do.
+    pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
+        Self::try_parse_from(arguments).map_err(|error| {
+            // A closed pipe is no reason to fail, and for anything else there is nowhere to say so.
+            let _printed = error.print();
+            if error.use_stderr() {
+                ExitCode::NothingDone
+            } else {
+                ExitCode::AllWell
+            }
+        })
+    }
+
+    /// Number of threads asked for.
+    #[must_use]
+    pub fn threads(&self) -> Option<usize> {
+        self.global.threads.map(usize::from)
+    }
+
+    /// Least important log events to show.
+    #[must_use]
+    pub fn log_level(&self) -> Level {
+        match (self.global.quiet, self.global.verbose) {
+            (true, _) => Level::ERROR,
+            (false, 0) => Level::WARN,
+            (false, 1) => Level::INFO,
+            (false, _) => Level::DEBUG,
+        }
+    }
+
+    /// Does what was asked for and writes the answer to `out`.
+    ///
+    /// # Errors
+    /// Whatever kept the command from doing anything; inputs that failed among others only show in the exit code.
+    pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+        let global = &self.global;
+        match &self.command {
+            Command::Encode(args) => encode::run(args, global, out),
+            Command::Decode(args) => decode::run(args, global, out),
+            Command::Segment(args) => segment::run(args, global, out),
+            Command::Annotate(args) => annotate::run(args, global, out),
+            Command::Words(args) => words::run(args, global.json, out),
+            Command::Model(args) => model::run(args, global, out),
+            Command::Bench(args) => bench::run(args, global, out),
+        }
+    }
+}
+
+impl GlobalArgs {
+    fn limits(&self) -> Limits {
+        Limits::with_max_pixels(self.max_megapixels * 1_000_000)
+    }
+
+    fn stages(&self) -> Stages {
+        Stages::new(self.quiet)
+    }
+
+    /// Finds the model: `--model`, then `SAMTOK_MODEL`, then the one compiled into the program.
+    fn model_files(&self) -> anyhow::Result<ModelFiles> {
+        if let Some(path) = &self.model {
+            return Ok(ModelFiles::open(path)?);
+        }
+        match env::var_os(MODEL_VARIABLE).filter(|value| !value.is_empty()) {
+            Some(path) => {
+                ModelFiles::open(Path::new(&path)).with_context(|| format!("the model of {MODEL_VARIABLE}"))
+            }
+            None => ModelFiles::embedded()
+                .context("the built-in model cannot be used, so name another one with --model"),
+        }
+    }
+
+    /// Loads a model onto the device asked for.
+    fn load(&self, files: &ModelFiles, stages: &mut Stages) -> anyhow::Result<MaskTokenizer> {
+        let device = ChosenDevice::open(self.device)?;
+        tracing::info!("running on {device}: {}", device.reason);
+        Ok(stages.time(Stage::Load, || MaskTokenizer::load(files, &device))?)
+    }
+}
+
+/// The `model` of every JSON document.
+fn model_json(tokenizer: &MaskTokenizer) -> Value {
+    json!({"name": tokenizer.config().name, "fingerprint": tokenizer.fingerprint().to_string()})
+}
+
+/// The first line of every table: the image and the model.
+fn write_heading(
+    out: &mut dyn Write,
+    image: &Path,
+    size: ImageSize,
+    tokenizer: &MaskTokenizer,
+) -> io::Result<()> {
+    let (name, fingerprint) = (&tokenizer.config().name, tokenizer.fingerprint().short());
+    writeln!(
+        out,
+        "{}  {size} pixels  model {name} {fingerprint}",
+        image.display()
+    )
+}
+
+fn write_json(out: &mut dyn Write, document: &Value) -> anyhow::Result<()> {
+    writeln!(out, "{document:#}").context("cannot write to standard output")
+}
+
+/// `[x, y, width, height]`, or `null` for a mask without pixels.
+fn bbox_json(bbox: Option<PixelRect>) -> Value {
+    bbox.map_or(Value::Null, |bbox| {
+        json!([bbox.x, bbox.y, bbox.width, bbox.height])
+    })
+}
+
+fn bbox_text(bbox: Option<PixelRect>) -> String {
+    bbox.map_or_else(
+        || "-".to_owned(),
+        |b| format!("{},{},{},{}", b.x, b.y, b.width, b.height),
+    )
+}
+
+/// Codes with `-` where one is missing.
+fn codes_text(codes: &MaskCodes) -> String {
+    let shown: Vec<String> = codes
+        .iter()
+        .map(|code| code.map_or_else(|| "-".to_owned(), |code| code.to_string()))
+        .collect();
+    shown.join(" ")
+}
+
+/// `1 region`, `2 regions`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Four decimals, which is more than an IoU means.
+fn rounded(iou: f64) -> f64 {
+    (iou * 1e4).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_argument_has_a_help_text() {
+        fn check(command: &clap::Command) {
+            assert!(
+                command.get_about().is_some(),
+                "{} has no help",
+                command.get_name()
+            );
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} of {}",
+                    argument.get_id(),
+                    command.get_name()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn log_levels_follow_the_flags() {
+        for (flags, level) in [
+            (&[][..], Level::WARN),
+            (&["-q"], Level::ERROR),
+            (&["-v"], Level::INFO),
+            (&["-vv"], Level::DEBUG),
+        ] {
+            let arguments = ["samtok", "words", "x"].iter().chain(flags).map(OsString::from);
+            assert_eq!(Cli::parse(arguments).unwrap().log_level(), level, "{flags:?}");
+        }
+    }
+}

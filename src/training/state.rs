@@ -1,0 +1,158 @@
+//! What training writes: the finished model, and the checkpoint from which it continues exactly.
+
+use super::Trainer;
+use crate::tokenizer::model::CONFIG_FILE;
+use crate::tokenizer::weights::write::{NamedTensor, Precision, safetensors};
+use crate::tokenizer::weights::{Checkpoint, WeightsError};
+use crate::tokenizer::{Result, TokenizerError};
+use candle_core::Tensor;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+/// The model made of averaged weights, f16.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// Everything needed to continue, f32.
+const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+
+/// Why training stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// The network or its weights.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A file or thread.
+    #[error("training could not go on: {0}")]
+    Io(#[from] std::io::Error),
+    /// The scene generator's thread ended.
+    #[error("the scene generator stopped; please report the seed that was used")]
+    Generator,
+    /// Gradients stopped being finite.
+    #[error(
+        "the gradients are not finite any more at step {step}; the last checkpoint is kept: resume it with a lower learning rate"
+    )]
+    Diverged {
+        /// The step.
+        step: u64,
+    },
+    /// A checkpoint of another run.
+    #[error("the checkpoint cannot be resumed: {reason}")]
+    Checkpoint {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl From<WeightsError> for TrainingError {
+    fn from(error: WeightsError) -> Self {
+        Self::Tokenizer(error.into())
+    }
+}
+
+fn values(tensor: &Tensor) -> std::result::Result<Vec<f32>, WeightsError> {
+    let read = || tensor.flatten_all()?.to_vec1::<f32>();
+    read().map_err(|error| WeightsError::Io {
+        action: "write",
+        source: std::io::Error::other(error.to_string()),
+        path: CHECKPOINT_FILE.into(),
+    })
+}
+
+fn named<'a>(name: String, tensor: &'a Tensor) -> NamedTensor<'a> {
+    NamedTensor::new(name, tensor.dims().to_vec(), move || values(tensor))
+}
+
+impl Trainer {
+    /// Writes the model (averaged weights, f16) and the checkpoint.
+    pub(super) fn save(&self) -> std::result::Result<(), TrainingError> {
+        let out = &self.options.out;
+        std::fs::create_dir_all(out)?;
+        let config = serde_json::to_vec_pretty(&self.options.config).map_err(std::io::Error::other)?;
+        let mut file = tempfile::NamedTempFile::new_in(out)?;
+        file.write_all(&config)?;
+        file.as_file().sync_all()?;
+        file.persist(out.join(CONFIG_FILE)).map_err(|error| error.error)?;
+
+        let averages: BTreeMap<&str, &Tensor> = self.optimizer.averages().collect();
+        let all = self.variables.all();
+        let weights = all.iter().map(|(name, variable)| {
+            named(name.clone(), averages.get(name.as_str()).copied().unwrap_or(variable.as_tensor()))
+        });
+        let quantizer = &self.options.config.quantizer;
+        let shape = vec![quantizer.codebook_size + 1, quantizer.latent_dim];
+        let codebooks = self.codebooks.books.iter().enumerate().map(|(depth, book)| {
+            // The published form has one more row, for padding.
+            let rows = [book.rows.as_slice(), &vec![0.0; quantizer.latent_dim]].concat();
+            NamedTensor::from_values(format!("quantizer.codebooks.{depth}.weight"), shape.clone(), rows)
+        });
+        safetensors(&out.join(MODEL_FILE), weights.chain(codebooks), Precision::F16, &BTreeMap::new())?;
+
+        let variables = all.iter().map(|(name, variable)| named(name.clone(), variable.as_tensor()));
+        let state = self.optimizer.state().map(|(name, tensor)| named(name, tensor));
+        let (size, dim) = (quantizer.codebook_size, quantizer.latent_dim);
+        let books = self.codebooks.books.iter().enumerate().flat_map(|(depth, book)| {
+            [
+                ("rows", vec![size, dim], book.rows.clone()),
+                ("uses", vec![size], book.uses.clone()),
+                ("sums", vec![size, dim], book.sums.clone()),
+            ]
+            .map(|(kind, shape, values)| {
+                NamedTensor::from_values(format!("training.codebooks.{depth}.{kind}"), shape, values)
+            })
+        });
+        let memory: Vec<f32> = self.codebooks.memory.iter().flatten().copied().collect();
+        let memory = NamedTensor::from_values(
+            "training.memory".to_owned(),
+            vec![self.codebooks.memory.len(), dim],
+            memory,
+        );
+        let metadata = BTreeMap::from([
+            ("steps".to_owned(), self.optimizer.steps().to_string()),
+            ("seed".to_owned(), self.options.seed.to_string()),
+            ("codebooks".to_owned(), self.codebooks.started.to_string()),
+        ]);
+        safetensors(
+            &out.join(CHECKPOINT_FILE),
+            variables.chain(state).chain(books).chain([memory]),
+            Precision::F32,
+            &metadata,
+        )?;
+        Ok(())
+    }
+
+    /// Takes up the checkpoint in the output folder.
+    pub(super) fn restore(&mut self) -> std::result::Result<(), TrainingError> {
+        let checkpoint = Checkpoint::open(&self.options.out.join(CHECKPOINT_FILE))?;
+        let note = |key: &str| {
+            checkpoint.metadata().get(key).cloned().ok_or_else(|| TrainingError::Checkpoint {
+                reason: format!("it does not say its {key}"),
+            })
+        };
+        if note("seed")? != self.options.seed.to_string() {
+            return Err(TrainingError::Checkpoint {
+                reason: format!("it was made with --seed {}", note("seed")?),
+            });
+        }
+        let steps = note("steps")?
+            .parse()
+            .map_err(|error| TrainingError::Checkpoint { reason: format!("its step number: {error}") })?;
+        let read = |name: &str| -> Result<Vec<f32>> { Ok(checkpoint.read_f32(name)?) };
+        for (name, variable) in self.variables.all() {
+            let tensor = Tensor::from_vec(read(&name)?, variable.shape().clone(), &self.device)
+                .map_err(TokenizerError::from)?;
+            variable.set(&tensor).map_err(TokenizerError::from)?;
+        }
+        self.optimizer.restore(steps, read)?;
+        for (depth, book) in self.codebooks.books.iter_mut().enumerate() {
+            for (kind, values) in
+                [("rows", &mut book.rows), ("uses", &mut book.uses), ("sums", &mut book.sums)]
+            {
+                checkpoint.read_into(&format!("training.codebooks.{depth}.{kind}"), values)?;
+            }
+        }
+        let dim = self.options.config.quantizer.latent_dim;
+        self.codebooks.memory = read("training.memory")?.chunks_exact(dim).map(<[f32]>::to_vec).collect();
+        self.codebooks.started = note("codebooks")? == "true";
+        Ok(())
+    }
+}
