@@ -15,5 +15,4 @@ pub mod tokenizer;
 
 pub mod training;
 
-
 pub mod cli;

@@ -129,7 +129,7 @@ fn smallest(times: &[Duration]) -> Duration {
 fn median(times: &[Duration]) -> Duration {
     let middle = times.len() / 2;
     match (times.get(middle), times.get(middle.wrapping_sub(1))) {
-        (Some(&upper), Some(&lower)) if times.len() % 2 == 0 => (upper + lower) / 2,
+        (Some(&upper), Some(&lower)) if times.len().is_multiple_of(2) => (upper + lower) / 2,
         (Some(&time), _) => time,
         _ => Duration::ZERO,
     }

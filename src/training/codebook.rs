@@ -43,8 +43,18 @@ pub(super) struct Quantized {
 
 impl Codebooks {
     pub(super) fn new(size: usize, depth: usize, dim: usize) -> Self {
-        let book = Codebook { rows: vec![0.0; size * dim], uses: vec![0.0; size], sums: vec![0.0; size * dim] };
-        Self { books: vec![book; depth], memory: VecDeque::new(), started: false, size, dim }
+        let book = Codebook {
+            rows: vec![0.0; size * dim],
+            uses: vec![0.0; size],
+            sums: vec![0.0; size * dim],
+        };
+        Self {
+            books: vec![book; depth],
+            memory: VecDeque::new(),
+            started: false,
+            size,
+            dim,
+        }
     }
 
     /// Remembers embeddings (`batch x dim`) for k-means and restarts.
@@ -74,7 +84,10 @@ impl Codebooks {
                 for residual in &residuals {
                     let code = nearest(&book.rows, residual, self.dim);
                     counts[code] += 1.0;
-                    sums[code * self.dim..][..self.dim].iter_mut().zip(residual).for_each(|(s, v)| *s += v);
+                    sums[code * self.dim..][..self.dim]
+                        .iter_mut()
+                        .zip(residual)
+                        .for_each(|(s, v)| *s += v);
                 }
                 for code in 0..self.size {
                     let row = &mut book.rows[code * self.dim..][..self.dim];
@@ -105,11 +118,15 @@ impl Codebooks {
         let mut sum = vec![0.0_f32; embeddings.len()];
         let mut partial_sums = Vec::with_capacity(self.books.len());
         for book in &mut self.books {
-            let codes: Vec<usize> =
-                residual.chunks_exact(self.dim).map(|row| nearest(&book.rows, row, self.dim)).collect();
+            let codes: Vec<usize> = residual
+                .chunks_exact(self.dim)
+                .map(|row| nearest(&book.rows, row, self.dim))
+                .collect();
             let before = residual.clone();
-            for ((code, residual), sum) in
-                codes.iter().zip(residual.chunks_exact_mut(self.dim)).zip(sum.chunks_exact_mut(self.dim))
+            for ((code, residual), sum) in codes
+                .iter()
+                .zip(residual.chunks_exact_mut(self.dim))
+                .zip(sum.chunks_exact_mut(self.dim))
             {
                 let row = &book.rows[code * self.dim..][..self.dim];
                 residual.iter_mut().zip(row).for_each(|(v, r)| *v -= r);
@@ -129,7 +146,10 @@ impl Codebook {
         self.sums.iter_mut().for_each(|s| *s *= DECAY);
         for (code, vector) in codes.iter().zip(vectors.chunks_exact(dim)) {
             self.uses[*code] += 1.0 - DECAY;
-            self.sums[code * dim..][..dim].iter_mut().zip(vector).for_each(|(s, v)| *s += (1.0 - DECAY) * v);
+            self.sums[code * dim..][..dim]
+                .iter_mut()
+                .zip(vector)
+                .for_each(|(s, v)| *s += (1.0 - DECAY) * v);
         }
         let total: f32 = self.uses.iter().sum();
         for code in 0..size {
@@ -137,13 +157,19 @@ impl Codebook {
                 let pick = rng.int(0, codes.len() - 1);
                 self.uses[code] = expected_uses;
                 let vector = &vectors[pick * dim..(pick + 1) * dim];
-                self.sums[code * dim..][..dim].iter_mut().zip(vector).for_each(|(s, v)| *s = v * expected_uses);
+                self.sums[code * dim..][..dim]
+                    .iter_mut()
+                    .zip(vector)
+                    .for_each(|(s, v)| *s = v * expected_uses);
                 self.rows[code * dim..][..dim].copy_from_slice(vector);
                 continue;
             }
             let smoothed = (self.uses[code] + EPS) / (total + size as f32 * EPS) * total;
             let sums = &self.sums[code * dim..][..dim];
-            self.rows[code * dim..][..dim].iter_mut().zip(sums).for_each(|(r, s)| *r = s / smoothed);
+            self.rows[code * dim..][..dim]
+                .iter_mut()
+                .zip(sums)
+                .for_each(|(r, s)| *r = s / smoothed);
         }
     }
 }

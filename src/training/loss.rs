@@ -32,21 +32,33 @@ pub(super) fn mask_loss(logits: &Tensor, ious: &Tensor, targets: &Tensor) -> Res
     let bce = (soft - (&shifted * &targets)?)?.mean(D::Minus1)?;
     let overlap = (&probabilities * &targets)?.sum(D::Minus1)?;
     let sizes = (probabilities.sum(D::Minus1)? + targets.sum(D::Minus1)?)?;
-    let dice = ((overlap * 2.0)? + 1.0)?.div(&(sizes + 1.0)?)?.affine(-1.0, 1.0)?;
+    let dice = ((overlap * 2.0)? + 1.0)?
+        .div(&(sizes + 1.0)?)?
+        .affine(-1.0, 1.0)?;
     let per_mask = ((bce * BCE_WEIGHT)? + (dice * DICE_WEIGHT)?)?;
 
     let actual = grid_ious(&shifted.detach(), &targets)?;
     let best: Vec<u32> = argbest(&per_mask.detach(), |a, b| a < b)?;
-    let chosen: Vec<f32> =
-        best.iter().flat_map(|b| (0..masks as u32).map(move |m| f32::from(u8::from(m == *b)))).collect();
+    let chosen: Vec<f32> = best
+        .iter()
+        .flat_map(|b| (0..masks as u32).map(move |m| f32::from(u8::from(m == *b))))
+        .collect();
     let chosen = Tensor::from_vec(chosen, (batch, masks), logits.device())?;
     let mask_term = ((per_mask * chosen)?.sum_all()? / batch as f64)?;
     let iou_term = ((ious - &actual)?.sqr()?.mean_all()? * IOU_WEIGHT)?;
 
     let picked = argbest(&ious.detach(), |a, b| a > b)?;
     let actual = actual.to_vec2::<f32>()?;
-    let iou = picked.iter().zip(&actual).map(|(p, row)| row[*p as usize]).sum::<f32>() / batch as f32;
-    Ok(MaskLoss { total: (mask_term + iou_term)?, iou })
+    let iou = picked
+        .iter()
+        .zip(&actual)
+        .map(|(p, row)| row[*p as usize])
+        .sum::<f32>()
+        / batch as f32;
+    Ok(MaskLoss {
+        total: (mask_term + iou_term)?,
+        iou,
+    })
 }
 
 /// IoU of thresholded logits and targets on the grid, `(batch, masks)`, without gradient.

@@ -47,7 +47,12 @@ impl AdamW {
                 Ok((name, slot))
             })
             .collect::<Result<_>>()?;
-        Ok(Self { slots, steps: 0, weight_decay, clip_norm })
+        Ok(Self {
+            slots,
+            steps: 0,
+            weight_decay,
+            clip_norm,
+        })
     }
 
     /// One step; returns the gradient's norm before clipping, or `None` if it is not finite and the step was skipped.
@@ -74,8 +79,14 @@ impl AdamW {
                 let grad = (grad.detach() * clip)?;
                 slot.mean = ((&slot.mean * BETA1)? + (&grad * (1.0 - BETA1))?)?;
                 slot.square = ((&slot.square * BETA2)? + (grad.sqr()? * (1.0 - BETA2))?)?;
-                let step = (&slot.mean / correction1)?.div(&((&slot.square / correction2)?.sqrt()? + EPS)?)?;
-                let kept = 1.0 - if slot.decays { learning_rate * self.weight_decay } else { 0.0 };
+                let step =
+                    (&slot.mean / correction1)?.div(&((&slot.square / correction2)?.sqrt()? + EPS)?)?;
+                let kept = 1.0
+                    - if slot.decays {
+                        learning_rate * self.weight_decay
+                    } else {
+                        0.0
+                    };
                 let value = slot.variable.as_tensor().detach();
                 slot.variable.set(&((value * kept)? - (step * learning_rate)?)?)?;
             }
@@ -92,14 +103,20 @@ impl AdamW {
 
     /// The averaged weights by name.
     pub(super) fn averages(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.slots.iter().map(|(name, slot)| (name.as_str(), &slot.average))
+        self.slots
+            .iter()
+            .map(|(name, slot)| (name.as_str(), &slot.average))
     }
 
     /// Everything needed to continue: `(suffix, tensors by name)`.
     pub(super) fn state(&self) -> impl Iterator<Item = (String, &Tensor)> {
         self.slots.iter().flat_map(|(name, slot)| {
-            [("mean", &slot.mean), ("square", &slot.square), ("average", &slot.average)]
-                .map(|(kind, tensor)| (format!("optimizer.{kind}.{name}"), tensor))
+            [
+                ("mean", &slot.mean),
+                ("square", &slot.square),
+                ("average", &slot.average),
+            ]
+            .map(|(kind, tensor)| (format!("optimizer.{kind}.{name}"), tensor))
         })
     }
 
@@ -107,9 +124,11 @@ impl AdamW {
     pub(super) fn restore(&mut self, steps: u64, read: impl Fn(&str) -> Result<Vec<f32>>) -> Result<()> {
         self.steps = steps;
         for (name, slot) in &mut self.slots {
-            for (kind, tensor) in
-                [("mean", &mut slot.mean), ("square", &mut slot.square), ("average", &mut slot.average)]
-            {
+            for (kind, tensor) in [
+                ("mean", &mut slot.mean),
+                ("square", &mut slot.square),
+                ("average", &mut slot.average),
+            ] {
                 let values = read(&format!("optimizer.{kind}.{name}"))?;
                 *tensor = Tensor::from_vec(values, tensor.shape().clone(), tensor.device())?;
             }

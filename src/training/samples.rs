@@ -68,18 +68,27 @@ impl MaskSample {
         if inside.is_empty() {
             // A mask too thin to be hit by chance: any of its pixels.
             let y = bounds.y + bounds.height / 2;
-            let hit = (y..height).chain(0..y).find_map(|y| mask.runs(y).next().map(|run| (run.start, y)));
+            let hit = (y..height)
+                .chain(0..y)
+                .find_map(|y| mask.runs(y).next().map(|run| (run.start, y)));
             inside.extend(hit.map(|(x, y)| to_input(x, y)));
         }
-        Ok(Self { coverage: preprocess::mask_prompt(mask, config.logits_size()), rect, inside, outside })
+        Ok(Self {
+            coverage: preprocess::mask_prompt(mask, config.logits_size()),
+            rect,
+            inside,
+            outside,
+        })
     }
 }
 
 /// The sample of generated scene `index`, with `masks` of its regions (repeated if it has fewer).
 pub(super) fn generated(config: &Config, seed: u64, index: u64, masks: usize) -> Result<Sample> {
     let side = config.image_size as u32;
-    let scene_config = SceneConfig::new(ImageSize::new(side, side))
-        .map_err(|error| TokenizerError::Config { reason: error.to_string() })?;
+    let scene_config =
+        SceneConfig::new(ImageSize::new(side, side)).map_err(|error| TokenizerError::Config {
+            reason: error.to_string(),
+        })?;
     let mut rng = Rng::new(seed ^ index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     for attempt in 0.. {
         let scene = generate(&scene_config, rng.bits());
@@ -91,7 +100,10 @@ pub(super) fn generated(config: &Config, seed: u64, index: u64, masks: usize) ->
             .filter_map(|i| scene.regions.get(i % scene.regions.len().max(1)))
             .map(|region| MaskSample::new(&region.mask, config, &mut rng))
             .collect::<Result<Vec<_>>>()?;
-        return Ok(Sample { pixels: preprocess::normalised(&scene.image), masks });
+        return Ok(Sample {
+            pixels: preprocess::normalised(&scene.image),
+            masks,
+        });
     }
     unreachable!("the loop returns")
 }
@@ -109,14 +121,16 @@ impl Scenes {
     /// If the thread cannot be started.
     pub(super) fn start(config: Config, seed: u64, first: u64, masks: usize) -> std::io::Result<Self> {
         let (sender, samples) = bounded(16);
-        std::thread::Builder::new().name("samtok-scenes".to_owned()).spawn(move || {
-            for index in first.. {
-                // A closed channel means that training is over.
-                if sender.send(generated(&config, seed, index, masks)).is_err() {
-                    return;
+        std::thread::Builder::new()
+            .name("samtok-scenes".to_owned())
+            .spawn(move || {
+                for index in first.. {
+                    // A closed channel means that training is over.
+                    if sender.send(generated(&config, seed, index, masks)).is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
+            })?;
         Ok(Self { samples })
     }
 

@@ -76,7 +76,13 @@ impl Trainer {
         let averages: BTreeMap<&str, &Tensor> = self.optimizer.averages().collect();
         let all = self.variables.all();
         let weights = all.iter().map(|(name, variable)| {
-            named(name.clone(), averages.get(name.as_str()).copied().unwrap_or(variable.as_tensor()))
+            named(
+                name.clone(),
+                averages
+                    .get(name.as_str())
+                    .copied()
+                    .unwrap_or(variable.as_tensor()),
+            )
         });
         let quantizer = &self.options.config.quantizer;
         let shape = vec![quantizer.codebook_size + 1, quantizer.latent_dim];
@@ -85,9 +91,16 @@ impl Trainer {
             let rows = [book.rows.as_slice(), &vec![0.0; quantizer.latent_dim]].concat();
             NamedTensor::from_values(format!("quantizer.codebooks.{depth}.weight"), shape.clone(), rows)
         });
-        safetensors(&out.join(MODEL_FILE), weights.chain(codebooks), Precision::F16, &BTreeMap::new())?;
+        safetensors(
+            &out.join(MODEL_FILE),
+            weights.chain(codebooks),
+            Precision::F16,
+            &BTreeMap::new(),
+        )?;
 
-        let variables = all.iter().map(|(name, variable)| named(name.clone(), variable.as_tensor()));
+        let variables = all
+            .iter()
+            .map(|(name, variable)| named(name.clone(), variable.as_tensor()));
         let state = self.optimizer.state().map(|(name, tensor)| named(name, tensor));
         let (size, dim) = (quantizer.codebook_size, quantizer.latent_dim);
         let books = self.codebooks.books.iter().enumerate().flat_map(|(depth, book)| {
@@ -124,9 +137,13 @@ impl Trainer {
     pub(super) fn restore(&mut self) -> std::result::Result<(), TrainingError> {
         let checkpoint = Checkpoint::open(&self.options.out.join(CHECKPOINT_FILE))?;
         let note = |key: &str| {
-            checkpoint.metadata().get(key).cloned().ok_or_else(|| TrainingError::Checkpoint {
-                reason: format!("it does not say its {key}"),
-            })
+            checkpoint
+                .metadata()
+                .get(key)
+                .cloned()
+                .ok_or_else(|| TrainingError::Checkpoint {
+                    reason: format!("it does not say its {key}"),
+                })
         };
         if note("seed")? != self.options.seed.to_string() {
             return Err(TrainingError::Checkpoint {
@@ -135,7 +152,9 @@ impl Trainer {
         }
         let steps = note("steps")?
             .parse()
-            .map_err(|error| TrainingError::Checkpoint { reason: format!("its step number: {error}") })?;
+            .map_err(|error| TrainingError::Checkpoint {
+                reason: format!("its step number: {error}"),
+            })?;
         let read = |name: &str| -> Result<Vec<f32>> { Ok(checkpoint.read_f32(name)?) };
         for (name, variable) in self.variables.all() {
             let tensor = Tensor::from_vec(read(&name)?, variable.shape().clone(), &self.device)
@@ -144,14 +163,19 @@ impl Trainer {
         }
         self.optimizer.restore(steps, read)?;
         for (depth, book) in self.codebooks.books.iter_mut().enumerate() {
-            for (kind, values) in
-                [("rows", &mut book.rows), ("uses", &mut book.uses), ("sums", &mut book.sums)]
-            {
+            for (kind, values) in [
+                ("rows", &mut book.rows),
+                ("uses", &mut book.uses),
+                ("sums", &mut book.sums),
+            ] {
                 checkpoint.read_into(&format!("training.codebooks.{depth}.{kind}"), values)?;
             }
         }
         let dim = self.options.config.quantizer.latent_dim;
-        self.codebooks.memory = read("training.memory")?.chunks_exact(dim).map(<[f32]>::to_vec).collect();
+        self.codebooks.memory = read("training.memory")?
+            .chunks_exact(dim)
+            .map(<[f32]>::to_vec)
+            .collect();
         self.codebooks.started = note("codebooks")? == "true";
         Ok(())
     }

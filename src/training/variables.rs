@@ -21,7 +21,11 @@ pub(super) struct Variables {
 impl Variables {
     /// Fresh weights, the same for the same seed.
     pub(super) fn new(device: Device, seed: u64) -> Self {
-        Self { variables: RefCell::default(), device, seed }
+        Self {
+            variables: RefCell::default(),
+            device,
+            seed,
+        }
     }
 
     /// Sets a variable's values before the network is built, as when resuming or fine-tuning.
@@ -38,7 +42,10 @@ impl Variables {
 
     /// The variables that training changes.
     pub(super) fn trained(&self) -> BTreeMap<String, Var> {
-        self.all().into_iter().filter(|(name, _)| !name.ends_with(FIXED)).collect()
+        self.all()
+            .into_iter()
+            .filter(|(name, _)| !name.ends_with(FIXED))
+            .collect()
     }
 }
 
@@ -67,7 +74,8 @@ fn initial_values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let hash = blake3::hash(name.as_bytes());
     let mut rng = Rng::new(seed ^ u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap_or_default()));
     let is_weight = name.ends_with("weight");
-    let is_embedding = ["embed", "token"].iter().any(|part| name.contains(part)) && !name.contains("patch_embed");
+    let is_embedding =
+        ["embed", "token"].iter().any(|part| name.contains(part)) && !name.contains("patch_embed");
     let is_layer = name.contains("layers.") || name.contains("_proj.") || name.contains("attn.");
     if name.ends_with(FIXED) {
         (0..count).map(|_| rng.normal()).collect()

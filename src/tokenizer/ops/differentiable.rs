@@ -17,13 +17,19 @@ const TASK: usize = 1 << 14;
 
 /// Exact GELU.
 pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() { Ok(x.contiguous()?.apply_op1(Gelu)?) } else { Ok(x.gelu_erf()?) }
+    if x.device().is_cpu() {
+        Ok(x.contiguous()?.apply_op1(Gelu)?)
+    } else {
+        Ok(x.gelu_erf()?)
+    }
 }
 
 /// LayerNorm over the last dimension, with its affine part.
 pub(super) fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return Ok(x.contiguous()?.apply_op3(gamma, beta, LayerNorm { eps: eps as f32 })?);
+        return Ok(x
+            .contiguous()?
+            .apply_op3(gamma, beta, LayerNorm { eps: eps as f32 })?);
     }
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
@@ -34,7 +40,9 @@ pub(super) fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) ->
 /// `(rows, inputs)` times the transposed `(outputs, inputs)` plus `(outputs)`.
 pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return Ok(x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, LinearLayer)?);
+        return Ok(x
+            .contiguous()?
+            .apply_op3(&weight.contiguous()?, &bias.contiguous()?, LinearLayer)?);
     }
     Ok(x.matmul(&weight.t()?)?.broadcast_add(bias)?)
 }
@@ -43,18 +51,25 @@ pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tenso
 pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize) -> Result<Tensor> {
     if q.device().is_cpu() {
         let op = SoftmaxAttention { heads };
-        return Ok(q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)?);
+        return Ok(q
+            .contiguous()?
+            .apply_op3(&k.contiguous()?, &v.contiguous()?, op)?);
     }
     let (batch, rows, width) = q.dims3()?;
     let dim = width / heads;
     let split = |t: &Tensor| -> Result<Tensor> {
         let (batch, rows, _) = t.dims3()?;
-        Ok(t.reshape((batch, rows, heads, dim))?.transpose(1, 2)?.contiguous()?)
+        Ok(t.reshape((batch, rows, heads, dim))?
+            .transpose(1, 2)?
+            .contiguous()?)
     };
     let (q, k, v) = (split(q)?, split(k)?, split(v)?);
     let scores = (q * (1.0 / (dim as f64).sqrt()))?.matmul(&k.transpose(2, 3)?.contiguous()?)?;
     let mixed = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&v)?;
-    Ok(mixed.transpose(1, 2)?.contiguous()?.reshape((batch, rows, width))?)
+    Ok(mixed
+        .transpose(1, 2)?
+        .contiguous()?
+        .reshape((batch, rows, width))?)
 }
 
 /// Sums of the columns of a `rows x width` matrix.
@@ -69,16 +84,20 @@ fn column_sums(values: &[f32], width: usize) -> Vec<f32> {
             }
             sums
         })
-        .reduce(|| vec![0.0; width], |mut a, b| {
-            a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
-            a
-        })
+        .reduce(
+            || vec![0.0; width],
+            |mut a, b| {
+                a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
+                a
+            },
+        )
 }
 
 /// The values of a contiguous CPU storage.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    let (start, end) =
-        layout.contiguous_offsets().ok_or_else(|| candle_core::Error::RequiresContiguous { op: "samtok" }.bt())?;
+    let (start, end) = layout
+        .contiguous_offsets()
+        .ok_or_else(|| candle_core::Error::RequiresContiguous { op: "samtok" }.bt())?;
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
@@ -88,10 +107,12 @@ fn gradient(
     body: impl Fn(&[f32], &[f32], &[f32]) -> Vec<f32>,
 ) -> candle_core::Result<Option<Tensor>> {
     let [arg, result, grad] = tensors;
-    let computed = with_values(arg, |x| with_values(result, |y| with_values(grad, |g| body(x, y, g))))
-        .and_then(|r| r)
-        .and_then(|r| r)
-        .map_err(candle_core::Error::wrap)?;
+    let computed = with_values(arg, |x| {
+        with_values(result, |y| with_values(grad, |g| body(x, y, g)))
+    })
+    .and_then(|r| r)
+    .and_then(|r| r)
+    .map_err(candle_core::Error::wrap)?;
     Ok(Some(Tensor::from_vec(computed, arg.shape(), arg.device())?))
 }
 
@@ -106,9 +127,11 @@ impl CustomOp1 for Gelu {
         let x = values(storage, layout)?;
         let mut out = vec![0.0; x.len()];
         let arch = Arch::new();
-        out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(out, x)| {
-            arch.dispatch(GeluForward { x, out });
-        });
+        out.par_chunks_mut(TASK)
+            .zip(x.par_chunks(TASK))
+            .for_each(|(out, x)| {
+                arch.dispatch(GeluForward { x, out });
+            });
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
 
@@ -116,9 +139,12 @@ impl CustomOp1 for Gelu {
         gradient([arg, res, grad], |x, _, g| {
             let mut out = vec![0.0; x.len()];
             let arch = Arch::new();
-            out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).zip(g.par_chunks(TASK)).for_each(|((out, x), grad)| {
-                arch.dispatch(GeluBackward { x, grad, out });
-            });
+            out.par_chunks_mut(TASK)
+                .zip(x.par_chunks(TASK))
+                .zip(g.par_chunks(TASK))
+                .for_each(|((out, x), grad)| {
+                    arch.dispatch(GeluBackward { x, grad, out });
+                });
             out
         })
     }
@@ -150,7 +176,12 @@ impl WithSimd for GeluBackward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let lanes = S::F32_LANES;
-        for ((out, x), grad) in self.out.chunks_mut(lanes).zip(self.x.chunks(lanes)).zip(self.grad.chunks(lanes)) {
+        for ((out, x), grad) in self
+            .out
+            .chunks_mut(lanes)
+            .zip(self.x.chunks(lanes))
+            .zip(self.grad.chunks(lanes))
+        {
             let slope = simd::gelu_derivative(simd, simd.partial_load_f32s(x));
             simd.partial_store_f32s(out, simd.mul_f32s(slope, simd.partial_load_f32s(grad)));
         }
@@ -175,14 +206,26 @@ impl CustomOp3 for LayerNorm {
         beta: &CpuStorage,
         beta_layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (x, gamma, beta) = (values(x, x_layout)?, values(gamma, gamma_layout)?, values(beta, beta_layout)?);
+        let (x, gamma, beta) = (
+            values(x, x_layout)?,
+            values(gamma, gamma_layout)?,
+            values(beta, beta_layout)?,
+        );
         let width = gamma.len();
         let mut out = vec![0.0; x.len()];
         let (arch, eps) = (Arch::new(), self.eps);
         let task = (TASK / width).max(1) * width;
-        out.par_chunks_mut(task).zip(x.par_chunks(task)).for_each(|(out, x)| {
-            arch.dispatch(NormForward { x, gamma, beta, out, eps });
-        });
+        out.par_chunks_mut(task)
+            .zip(x.par_chunks(task))
+            .for_each(|(out, x)| {
+                arch.dispatch(NormForward {
+                    x,
+                    gamma,
+                    beta,
+                    out,
+                    eps,
+                });
+            });
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
 
@@ -204,7 +247,15 @@ impl CustomOp3 for LayerNorm {
                     let affine = out
                         .par_chunks_mut(task)
                         .zip(x.par_chunks(task).zip(grad.par_chunks(task)))
-                        .map(|(out, (x, grad))| arch.dispatch(NormBackward { x, gamma, grad, out, eps }))
+                        .map(|(out, (x, grad))| {
+                            arch.dispatch(NormBackward {
+                                x,
+                                gamma,
+                                grad,
+                                out,
+                                eps,
+                            })
+                        })
                         .reduce(
                             || vec![0.0; 2 * width],
                             |mut a, b| {
@@ -316,7 +367,10 @@ impl CustomOp3 for LinearLayer {
         let (rows, inputs) = x_layout.shape().dims2()?;
         let outputs = weight_layout.shape().dims2()?.0;
         let packed = PackedMatrix::new(values(weight, weight_layout)?, outputs, inputs);
-        let fused = Fused { bias: Some(values(bias, bias_layout)?), ..Fused::NONE };
+        let fused = Fused {
+            bias: Some(values(bias, bias_layout)?),
+            ..Fused::NONE
+        };
         let out = packed.multiply(values(x, x_layout)?, rows, &fused);
         Ok((CpuStorage::F32(out), Shape::from((rows, outputs))))
     }
@@ -330,7 +384,8 @@ impl CustomOp3 for LinearLayer {
         grad: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        let sums = with_values(&grad, |g| column_sums(g, bias.elem_count())).map_err(candle_core::Error::wrap)?;
+        let sums =
+            with_values(&grad, |g| column_sums(g, bias.elem_count())).map_err(candle_core::Error::wrap)?;
         Ok((
             Some(grad.matmul(weight)?),
             Some(grad.t()?.matmul(x)?),
@@ -359,7 +414,12 @@ impl CustomOp3 for SoftmaxAttention {
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let (batch, rows, width) = q_layout.shape().dims3()?;
         let keys = k_layout.shape().dims3()?.1;
-        let operand = |data| Operand { data, row_stride: width, column: 0, padding_row: None };
+        let operand = |data| Operand {
+            data,
+            row_stride: width,
+            column: 0,
+            padding_row: None,
+        };
         let head_dim = width / self.heads;
         let out = Attention {
             q: operand(values(q, q_layout)?),
@@ -390,7 +450,16 @@ impl CustomOp3 for SoftmaxAttention {
             with_values(k, |k| {
                 with_values(v, |v| {
                     with_values(grad, |grad| {
-                        let inputs = AttentionInputs { q, k, v, grad, rows, keys, width, heads: self.heads };
+                        let inputs = AttentionInputs {
+                            q,
+                            k,
+                            v,
+                            grad,
+                            rows,
+                            keys,
+                            width,
+                            heads: self.heads,
+                        };
                         attention_gradients(&inputs)
                     })
                 })
@@ -418,20 +487,44 @@ struct AttentionInputs<'a> {
 
 /// Gradients of queries, keys and values; the probabilities are computed again, one batch element at a time.
 fn attention_gradients(inputs: &AttentionInputs<'_>) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let AttentionInputs { q, k, v, grad, rows, keys, width, heads } = *inputs;
+    let AttentionInputs {
+        q,
+        k,
+        v,
+        grad,
+        rows,
+        keys,
+        width,
+        heads,
+    } = *inputs;
     let dim = width / heads;
     let scale = 1.0 / (dim as f32).sqrt();
-    let (mut dq, mut dk, mut dv) = (vec![0.0_f32; q.len()], vec![0.0_f32; k.len()], vec![0.0_f32; v.len()]);
+    let (mut dq, mut dk, mut dv) = (
+        vec![0.0_f32; q.len()],
+        vec![0.0_f32; k.len()],
+        vec![0.0_f32; v.len()],
+    );
     let (q_size, k_size) = (rows * width, keys * width);
-    let outputs = dq.par_chunks_mut(q_size).zip(dk.par_chunks_mut(k_size)).zip(dv.par_chunks_mut(k_size));
-    let sources = q.par_chunks(q_size).zip(k.par_chunks(k_size)).zip(v.par_chunks(k_size)).zip(grad.par_chunks(q_size));
+    let outputs = dq
+        .par_chunks_mut(q_size)
+        .zip(dk.par_chunks_mut(k_size))
+        .zip(dv.par_chunks_mut(k_size));
+    let sources = q
+        .par_chunks(q_size)
+        .zip(k.par_chunks(k_size))
+        .zip(v.par_chunks(k_size))
+        .zip(grad.par_chunks(q_size));
     outputs.zip(sources).for_each_init(
         || (vec![0.0_f32; rows * keys], vec![0.0_f32; rows * keys]),
         |(p, ds), (((dq, dk), dv), (((q, k), v), grad))| {
             for head in 0..heads {
                 let at = head * dim;
                 // Matrices of this head as (values, row stride, column stride).
-                let (q, k, v) = (Strided(&q[at..], width, 1), Strided(&k[at..], width, 1), Strided(&v[at..], width, 1));
+                let (q, k, v) = (
+                    Strided(&q[at..], width, 1),
+                    Strided(&k[at..], width, 1),
+                    Strided(&v[at..], width, 1),
+                );
                 let g = Strided(&grad[at..], width, 1);
                 product(&mut p[..], keys, (rows, keys, dim), q, k.transposed(), scale);
                 for row in p.chunks_exact_mut(keys) {
@@ -443,7 +536,9 @@ fn attention_gradients(inputs: &AttentionInputs<'_>) -> (Vec<f32>, Vec<f32>, Vec
                 product(&mut ds[..], keys, (rows, keys, dim), g, v.transposed(), 1.0);
                 for (ds, p) in ds.chunks_exact_mut(keys).zip(p.chunks_exact(keys)) {
                     let mean: f32 = ds.iter().zip(p).map(|(d, p)| d * p).sum();
-                    ds.iter_mut().zip(p).for_each(|(d, p)| *d = p * (*d - mean) * scale);
+                    ds.iter_mut()
+                        .zip(p)
+                        .for_each(|(d, p)| *d = p * (*d - mean) * scale);
                 }
                 let (p, ds) = (Strided(p, keys, 1), Strided(ds, keys, 1));
                 product(&mut dv[at..], width, (keys, dim, rows), p.transposed(), g, 1.0);
@@ -474,8 +569,12 @@ fn product(
     b: Strided<'_>,
     factor: f32,
 ) {
-    let fits = |s: &Strided<'_>, rows: usize, columns: usize| s.0.len() > (rows - 1) * s.1 + (columns - 1) * s.2;
-    assert!(fits(&a, m, k) && fits(&b, k, n) && out.len() > (m - 1) * out_stride + n - 1, "operands are too short");
+    let fits =
+        |s: &Strided<'_>, rows: usize, columns: usize| s.0.len() > (rows - 1) * s.1 + (columns - 1) * s.2;
+    assert!(
+        fits(&a, m, k) && fits(&b, k, n) && out.len() > (m - 1) * out_stride + n - 1,
+        "operands are too short"
+    );
     // SAFETY: the assertion bounds every element that the strides reach; `out` is exclusively borrowed.
     unsafe {
         gemm::gemm(
@@ -509,8 +608,9 @@ mod tests {
 
     fn noise(shape: &[usize], seed: usize) -> Tensor {
         let count: usize = shape.iter().product();
-        let values: Vec<f32> =
-            (0..count).map(|i| (((i + seed) * 7919 % 1009) as f32 - 480.0) / 350.0).collect();
+        let values: Vec<f32> = (0..count)
+            .map(|i| (((i + seed) * 7919 % 1009) as f32 - 480.0) / 350.0)
+            .collect();
         Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     }
 
@@ -525,8 +625,11 @@ mod tests {
         ours: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor,
         composed: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor,
     ) {
-        let variables: Vec<Var> =
-            shapes.iter().enumerate().map(|(i, s)| Var::from_tensor(&noise(s, 31 * i)).unwrap()).collect();
+        let variables: Vec<Var> = shapes
+            .iter()
+            .enumerate()
+            .map(|(i, s)| Var::from_tensor(&noise(s, 31 * i)).unwrap())
+            .collect();
         let [a, b, c] = [&variables[0], &variables[1], &variables[2]];
         let (x, y) = (ours(a, b, c), composed(a, b, c));
         let weight = noise(x.dims(), 5);
@@ -537,18 +640,30 @@ mod tests {
         let (grad_x, grad_y) = (slope(&x), slope(&y));
         for (i, variable) in variables.iter().enumerate() {
             let (Some(ours), Some(theirs)) = (grad_x.get(variable), grad_y.get(variable)) else {
-                assert_eq!(grad_x.get(variable).is_some(), grad_y.get(variable).is_some(), "{name} {i}");
+                assert_eq!(
+                    grad_x.get(variable).is_some(),
+                    grad_y.get(variable).is_some(),
+                    "{name} {i}"
+                );
                 continue;
             };
             for (p, q) in flat(ours).iter().zip(&flat(theirs)) {
-                assert!((p - q).abs() < 1e-4 * (1.0 + q.abs()), "{name}, gradient {i}: {p} against {q}");
+                assert!(
+                    (p - q).abs() < 1e-4 * (1.0 + q.abs()),
+                    "{name}, gradient {i}: {p} against {q}"
+                );
             }
         }
     }
 
     #[test]
     fn values_and_gradients_match_the_composed_operations() {
-        check("gelu", [&[12, 37], &[1], &[1]], |x, _, _| gelu(x).unwrap(), |x, _, _| x.gelu_erf().unwrap());
+        check(
+            "gelu",
+            [&[12, 37], &[1], &[1]],
+            |x, _, _| gelu(x).unwrap(),
+            |x, _, _| x.gelu_erf().unwrap(),
+        );
         check(
             "layer norm",
             [&[12, 37], &[37], &[37]],
@@ -556,7 +671,9 @@ mod tests {
             |x, g, b| {
                 let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1).unwrap()).unwrap();
                 let variance = centred.sqr().unwrap().mean_keepdim(D::Minus1).unwrap();
-                let scaled = centred.broadcast_div(&(variance + 1e-6).unwrap().sqrt().unwrap()).unwrap();
+                let scaled = centred
+                    .broadcast_div(&(variance + 1e-6).unwrap().sqrt().unwrap())
+                    .unwrap();
                 scaled.broadcast_mul(g).unwrap().broadcast_add(b).unwrap()
             },
         );
@@ -573,12 +690,29 @@ mod tests {
             |q, k, v| {
                 let split = |t: &Tensor| {
                     let (batch, rows, _) = t.dims3().unwrap();
-                    t.reshape((batch, rows, 2, 6)).unwrap().transpose(1, 2).unwrap().contiguous().unwrap()
+                    t.reshape((batch, rows, 2, 6))
+                        .unwrap()
+                        .transpose(1, 2)
+                        .unwrap()
+                        .contiguous()
+                        .unwrap()
                 };
                 let (q, k, v) = (split(q), split(k), split(v));
-                let scores = (q * (1.0 / 6.0_f64.sqrt())).unwrap().matmul(&k.transpose(2, 3).unwrap()).unwrap();
-                let mixed = candle_nn::ops::softmax(&scores, D::Minus1).unwrap().matmul(&v).unwrap();
-                mixed.transpose(1, 2).unwrap().contiguous().unwrap().reshape((3, 10, 12)).unwrap()
+                let scores = (q * (1.0 / 6.0_f64.sqrt()))
+                    .unwrap()
+                    .matmul(&k.transpose(2, 3).unwrap())
+                    .unwrap();
+                let mixed = candle_nn::ops::softmax(&scores, D::Minus1)
+                    .unwrap()
+                    .matmul(&v)
+                    .unwrap();
+                mixed
+                    .transpose(1, 2)
+                    .unwrap()
+                    .contiguous()
+                    .unwrap()
+                    .reshape((3, 10, 12))
+                    .unwrap()
             },
         );
     }

@@ -65,8 +65,13 @@ pub(crate) struct Fused<'a> {
 
 impl Fused<'_> {
     /// The plain product.
-    pub(crate) const NONE: Self =
-        Fused { normalize: None, bias: None, row_bias: None, activation: Activation::Identity, residual: None };
+    pub(crate) const NONE: Self = Fused {
+        normalize: None,
+        bias: None,
+        row_bias: None,
+        activation: Activation::Identity,
+        residual: None,
+    };
 }
 
 struct PanelWidth;

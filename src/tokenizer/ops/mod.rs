@@ -19,10 +19,10 @@ mod pooling;
 mod simd;
 
 pub(crate) use attention::{Attention, Groups, Operand};
-pub(crate) use pooling::max_pool_2x2;
 pub(crate) use gemm::Activation;
 pub(crate) use linear::{Around, Linear, WeightLayout};
 pub(crate) use norm::Norm;
+pub(crate) use pooling::max_pool_2x2;
 
 use super::Result;
 use candle_core::{Storage, Tensor};

@@ -43,8 +43,13 @@ fn erf_scaled<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         -2.954_6e-3,
         -1.609_603_3e-2,
     ];
-    const DENOMINATOR: [f32; 5] =
-        [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2];
+    const DENOMINATOR: [f32; 5] = [
+        -1.456_607_2e-5,
+        -2.133_740_6e-4,
+        -1.682_827e-3,
+        -7.373_329e-3,
+        -1.426_473_9e-2,
+    ];
     let scaled = simd.mul_f32s(x, simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2));
     let z = simd.max_f32s(simd.min_f32s(scaled, simd.splat_f32s(4.0)), simd.splat_f32s(-4.0));
     let z2 = simd.mul_f32s(z, z);
@@ -71,7 +76,10 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 pub(super) fn gelu_derivative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let half = simd.splat_f32s(0.5);
     let cumulative = simd.mul_add_f32s(erf_scaled(simd, x), half, half);
-    let exponent = simd.mul_f32s(simd.mul_f32s(x, x), simd.splat_f32s(-0.5 * std::f32::consts::LOG2_E));
+    let exponent = simd.mul_f32s(
+        simd.mul_f32s(x, x),
+        simd.splat_f32s(-0.5 * std::f32::consts::LOG2_E),
+    );
     let density = simd.mul_f32s(exp2_nonpositive(simd, exponent), simd.splat_f32s(0.398_942_3));
     simd.mul_add_f32s(x, density, cumulative)
 }
