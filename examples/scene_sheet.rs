@@ -9,6 +9,7 @@ use std::time::Instant;
 
 const COLUMNS: usize = 3;
 
+#[expect(clippy::print_stdout, reason = "this is a command-line program")]
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments

@@ -1,4 +1,5 @@
 //! The one integration binary, because every further one links the network again.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 /// The layers and who may import whom.
 mod architecture;

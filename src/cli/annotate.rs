@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use serde_json::{Value, json};
 
 use super::encode::{self, SearchArgs, TokenizedMask};
@@ -121,15 +121,17 @@ pub(super) fn run(args: &AnnotateArgs, global: &GlobalArgs, out: &mut dyn Write)
     let size = image.size;
     let (mut sidecar, document) = Sidecar::load(&args.image, size)?;
     let (masks, failures) = inputs::read_masks(&args.masks, size, &limits);
-    if !failures.is_empty() {
-        // Captions and mentions count on all masks, so half of them would be worse than none.
-        bail!(
-            "{} of {} masks cannot be used, so nothing was added; mend or leave them out: {}",
-            failures.len(),
-            args.masks.len(),
-            args.image.display()
-        );
+    if masks.is_empty() {
+        return Ok(ExitCode::NothingDone);
     }
+    // Captions and mentions count on all masks, so half of them would be worse than none.
+    ensure!(
+        failures.is_empty(),
+        "{} of {} masks cannot be used, so nothing was added; mend or leave them out: {}",
+        failures.len(),
+        args.masks.len(),
+        args.image.display()
+    );
     let tokenizer = global.load(&files, &mut stages)?;
     let embedded = stages.time(Stage::ImageEncode, || tokenizer.embed_image(&image))?;
     drop(image);

@@ -16,6 +16,7 @@ mod segment;
 mod stages;
 mod table;
 pub mod threads;
+mod train;
 mod words;
 
 use std::env;
@@ -93,6 +94,7 @@ enum Command {
     Words(words::WordsArgs),
     Model(model::ModelArgs),
     Bench(bench::BenchArgs),
+    Train(train::TrainArgs),
 }
 
 impl Cli {
@@ -143,6 +145,7 @@ impl Cli {
             Command::Words(args) => words::run(args, global.json, out),
             Command::Model(args) => model::run(args, global, out),
             Command::Bench(args) => bench::run(args, global, out),
+            Command::Train(args) => train::run(args, global, out),
         }
     }
 }

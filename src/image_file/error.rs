@@ -83,7 +83,7 @@ pub enum ImageFileError {
         path: PathBuf,
     },
     /// The header promises more pixels than [`Limits::max_pixels`](super::Limits::max_pixels).
-    #[error("{size} pixels are more than the limit of {max_pixels}; raise it with --max-pixels if this is meant: {}", path.display())]
+    #[error("{size} pixels are more than the limit of {max_pixels}; raise it with --max-megapixels if this is meant: {}", path.display())]
     TooManyPixels {
         /// Size in the header.
         size: ImageSize,
@@ -93,7 +93,7 @@ pub enum ImageFileError {
         path: PathBuf,
     },
     /// The file or its decoded samples take more than [`Limits::max_bytes`](super::Limits::max_bytes).
-    #[error("decoding would take more than the limit of {max_bytes} bytes; raise it with --max-pixels if this is meant: {}", path.display())]
+    #[error("decoding would take more than the limit of {max_bytes} bytes; raise it with --max-megapixels if this is meant: {}", path.display())]
     TooManyBytes {
         /// The limit, in bytes.
         max_bytes: u64,

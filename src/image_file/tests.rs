@@ -242,7 +242,7 @@ fn a_bomb_is_refused_from_its_header() {
         "{error}"
     );
     assert!(
-        error.to_string().contains("60000 x 60000") && error.to_string().contains("--max-pixels"),
+        error.to_string().contains("60000 x 60000") && error.to_string().contains("--max-megapixels"),
         "{error}"
     );
 
@@ -317,7 +317,7 @@ fn what_is_no_image_is_said_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
-        fs::File::create(&path).unwrap().write_all(bytes).unwrap();
+        File::create(&path).unwrap().write_all(bytes).unwrap();
         path
     };
     let cases = [

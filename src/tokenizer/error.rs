@@ -20,7 +20,7 @@ pub enum TokenizerError {
     #[error("{source}: {}", path.display())]
     ConfigFile {
         /// What is wrong with it.
-        source: Box<TokenizerError>,
+        source: Box<Self>,
         /// The file.
         path: PathBuf,
     },

@@ -33,6 +33,7 @@ use crate::words::{MaskCodes, WordFormat};
 use candle_core::{Device, Tensor};
 use network::{ImageView, Network, PromptHeads, SAM2_PREFIX};
 use quantizer::ResidualQuantizer;
+use rayon::prelude::*;
 use sam2::mask_decoder::{MaskPredictions, best_masks, select_masks};
 use sam2::prompt_encoder::{PointLabel, PromptPoint};
 use weights::{Checkpoint, Fingerprint};
@@ -72,6 +73,8 @@ pub struct DecodedMask {
     pub mask: Mask,
     /// IoU that the network predicts for it.
     pub predicted_iou: f32,
+    /// Logit of "there is an object"; below zero the network sees none, which does not change the mask.
+    pub object_score: f32,
     /// Mask logits on the network's grid, row-major; the next prompt's starting point.
     pub logits: Vec<f32>,
 }
@@ -226,18 +229,20 @@ impl MaskTokenizer {
         let side = self.config.logits_size();
         let mut embeddings = Vec::with_capacity(masks.len());
         for batch in masks.chunks(BATCH) {
-            let mut prompts = Vec::with_capacity(batch.len() * side * side);
-            let mut boxes = Vec::with_capacity(batch.len());
-            for mask in batch {
-                if mask.size() != image.size {
-                    return Err(TokenizerError::MaskSize {
-                        mask: mask.size(),
-                        image: image.size,
-                    });
-                }
-                boxes.push(preprocess::mask_box(mask, self.config.image_size)?);
-                prompts.extend(preprocess::mask_prompt(mask, side));
+            if let Some(mask) = batch.iter().find(|mask| mask.size() != image.size) {
+                return Err(TokenizerError::MaskSize {
+                    mask: mask.size(),
+                    image: image.size,
+                });
             }
+            let boxes = batch
+                .iter()
+                .map(|mask| preprocess::mask_box(mask, self.config.image_size))
+                .collect::<Result<Vec<_>>>()?;
+            let prompts: Vec<f32> = batch
+                .par_iter()
+                .flat_map_iter(|mask| preprocess::mask_prompt(mask, side))
+                .collect();
             let prompts = Tensor::from_vec(prompts, (batch.len(), side, side), &self.device)?;
             let view = ImageView {
                 features: &image.features,
@@ -270,9 +275,16 @@ impl MaskTokenizer {
             let best = best_masks(&predictions.ious)?;
             let ious = predictions.ious.to_vec2::<f32>()?;
             let logits = select_masks(&predictions.logits, &best)?;
-            for (b, best) in best.into_iter().enumerate() {
-                decoded.push(self.finish_mask(&logits.get(b)?, ious[b][best], image.size)?);
-            }
+            let logits = logits.flatten_from(1)?.to_vec2::<f32>()?;
+            let scores = predictions.object_score.flatten_all()?.to_vec1::<f32>()?;
+            let figures = best.iter().zip(&ious).map(|(best, ious)| ious[*best]).zip(scores);
+            let figures: Vec<(f32, f32)> = figures.collect();
+            let finished = logits
+                .into_par_iter()
+                .zip(figures)
+                .map(|(logits, (iou, score))| self.finish_mask(logits, iou, score, image.size))
+                .collect::<Result<Vec<_>>>()?;
+            decoded.extend(finished);
         }
         Ok(decoded)
     }
@@ -328,10 +340,17 @@ impl MaskTokenizer {
         };
         let predictions = heads.answer(view, &[points], logits.as_ref(), prompt.multimask)?;
         let ious = predictions.ious.get(0)?.to_vec1::<f32>()?;
+        let score = predictions
+            .object_score
+            .flatten_all()?
+            .get(0)?
+            .to_scalar::<f32>()?;
         let logits = predictions.logits.get(0)?;
         ious.into_iter()
             .enumerate()
-            .map(|(i, iou)| self.finish_mask(&logits.get(i)?, iou, image.size))
+            .map(|(i, iou)| {
+                self.finish_mask(logits.get(i)?.flatten_all()?.to_vec1()?, iou, score, image.size)
+            })
             .collect()
     }
 
@@ -367,14 +386,20 @@ impl MaskTokenizer {
         Ok(points)
     }
 
-    fn finish_mask(&self, logits: &Tensor, predicted_iou: f32, size: ImageSize) -> Result<DecodedMask> {
-        // The SAM 2 predictor clamps logits so that they stay a usable prompt.
-        let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+    fn finish_mask(
+        &self,
+        logits: Vec<f32>,
+        predicted_iou: f32,
+        object_score: f32,
+        size: ImageSize,
+    ) -> Result<DecodedMask> {
         let mask = preprocess::mask_from_logits(&logits, self.config.logits_size(), size)?;
+        // The SAM 2 predictor clamps logits so that they stay a usable prompt.
         let logits = logits.into_iter().map(|v| v.clamp(-32.0, 32.0)).collect();
         Ok(DecodedMask {
             mask,
             predicted_iou,
+            object_score,
             logits,
         })
     }

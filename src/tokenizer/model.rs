@@ -45,7 +45,7 @@ impl ModelFiles {
     fn open_folder(folder: &Path) -> Result<Self> {
         let config = folder.join(CONFIG_FILE);
         let weights = find_weights(folder)?;
-        if !config.exists() {
+        if !is_tokenizer_config(&config) {
             return Self::open_file(&weights);
         }
         let json = std::fs::read(&config).map_err(|source| TokenizerError::Io {
@@ -138,6 +138,15 @@ impl ModelFiles {
     }
 }
 
+/// Whether a file is a tokenizer's configuration; published folders hold that of a language model instead.
+fn is_tokenizer_config(path: &Path) -> bool {
+    let json = std::fs::read(path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    // A file that is no JSON at all is taken for ours, so that its error is reported.
+    path.exists() && json.is_none_or(|json| json.get("trunk").is_some())
+}
+
 fn find_weights(folder: &Path) -> Result<PathBuf> {
     let entries = std::fs::read_dir(folder).map_err(|source| TokenizerError::Io {
         source,
@@ -150,18 +159,22 @@ fn find_weights(folder: &Path) -> Result<PathBuf> {
                 .is_some_and(|e| SUFFIXES.iter().any(|suffix| e.eq_ignore_ascii_case(suffix)))
         })
         .collect();
-    // A published folder holds the tokenizer beside the base SAM 2.1 checkpoint and a language model.
-    if found.len() > 1 {
-        let tokenizers: Vec<PathBuf> = found
+    // A published folder holds the tokenizer beside the base SAM 2.1 checkpoint and a language model, a training
+    // folder the model beside its checkpoint.
+    for preferred in ["mask_tokenizer", "model.safetensors"] {
+        if found.len() == 1 {
+            break;
+        }
+        let chosen: Vec<PathBuf> = found
             .iter()
             .filter(|path| {
                 path.file_name()
-                    .is_some_and(|name| name.to_string_lossy().contains("mask_tokenizer"))
+                    .is_some_and(|name| name.to_string_lossy().contains(preferred))
             })
             .cloned()
             .collect();
-        if tokenizers.len() == 1 {
-            found = tokenizers;
+        if chosen.len() == 1 {
+            found = chosen;
         }
     }
     found.sort();

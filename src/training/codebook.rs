@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 const DECAY: f32 = 0.99;
 /// Keeps empty clusters from dividing by zero.
 const EPS: f32 = 1e-5;
-/// A code used less than this share of the average is restarted.
+/// A code used less than this share of an equally used one is restarted.
 const RESTART_SHARE: f32 = 0.1;
 /// Embeddings remembered for the first k-means and for restarts.
 const MEMORY: usize = 8192;
@@ -18,9 +18,9 @@ const KMEANS_ROUNDS: usize = 12;
 pub(super) struct Codebook {
     /// `size x dim`.
     pub(super) rows: Vec<f32>,
-    /// Average number of uses per step.
+    /// Recent uses in units of what an equally used code gets.
     pub(super) uses: Vec<f32>,
-    /// Average sum of what was assigned per step, `size x dim`.
+    /// Recent sum of what was assigned, in the same units, `size x dim`.
     pub(super) sums: Vec<f32>,
 }
 
@@ -74,10 +74,7 @@ impl Codebooks {
             return;
         }
         for book in &mut self.books {
-            for code in 0..self.size {
-                let pick = rng.int(0, residuals.len() - 1);
-                book.rows[code * self.dim..(code + 1) * self.dim].copy_from_slice(&residuals[pick]);
-            }
+            spread(&mut book.rows, &residuals, self.dim, rng);
             for _ in 0..KMEANS_ROUNDS {
                 let mut counts = vec![0.0_f32; self.size];
                 let mut sums = vec![0.0_f32; self.size * self.dim];
@@ -145,22 +142,22 @@ impl Codebook {
         self.uses.iter_mut().for_each(|u| *u *= DECAY);
         self.sums.iter_mut().for_each(|s| *s *= DECAY);
         for (code, vector) in codes.iter().zip(vectors.chunks_exact(dim)) {
-            self.uses[*code] += 1.0 - DECAY;
+            self.uses[*code] += (1.0 - DECAY) / expected_uses;
             self.sums[code * dim..][..dim]
                 .iter_mut()
                 .zip(vector)
-                .for_each(|(s, v)| *s += (1.0 - DECAY) * v);
+                .for_each(|(s, v)| *s += (1.0 - DECAY) / expected_uses * v);
         }
         let total: f32 = self.uses.iter().sum();
         for code in 0..size {
-            if self.uses[code] < RESTART_SHARE * expected_uses {
+            if self.uses[code] < RESTART_SHARE {
                 let pick = rng.int(0, codes.len() - 1);
-                self.uses[code] = expected_uses;
+                self.uses[code] = 1.0;
                 let vector = &vectors[pick * dim..(pick + 1) * dim];
                 self.sums[code * dim..][..dim]
                     .iter_mut()
                     .zip(vector)
-                    .for_each(|(s, v)| *s = v * expected_uses);
+                    .for_each(|(s, v)| *s = *v);
                 self.rows[code * dim..][..dim].copy_from_slice(vector);
                 continue;
             }
@@ -170,6 +167,23 @@ impl Codebook {
                 .iter_mut()
                 .zip(sums)
                 .for_each(|(r, s)| *r = s / smoothed);
+        }
+    }
+}
+
+/// First rows for k-means: each is an embedding picked with a chance that grows with its distance to the rows so far.
+fn spread(rows: &mut [f32], vectors: &[Vec<f32>], dim: usize, rng: &mut Rng) {
+    let mut distances = vec![1.0_f32; vectors.len()];
+    for (code, row) in rows.chunks_exact_mut(dim).enumerate() {
+        let picked = &vectors[rng.weighted(&distances)];
+        row.copy_from_slice(picked);
+        for (distance, vector) in distances.iter_mut().zip(vectors) {
+            let own = vector
+                .iter()
+                .zip(picked)
+                .map(|(a, b)| (a - b) * (a - b))
+                .sum::<f32>();
+            *distance = if code == 0 { own } else { distance.min(own) };
         }
     }
 }
@@ -195,7 +209,7 @@ mod tests {
         let mut rng = Rng::new(3);
         let centres = [[5.0, 0.0], [-5.0, 1.0], [0.0, 7.0], [1.0, -6.0]];
         let mut books = Codebooks::new(4, 1, 2);
-        let mut draw = |rng: &mut Rng| -> Vec<f32> {
+        let draw = |rng: &mut Rng| -> Vec<f32> {
             (0..64)
                 .flat_map(|i| centres[i % 4].map(|c| c + 0.1 * rng.normal()))
                 .collect()

@@ -17,7 +17,7 @@ use crate::tokenizer::network::{ImageView, Network};
 use crate::tokenizer::parameters::Scope;
 use crate::tokenizer::sam2::mask_decoder::HighResolution;
 use crate::tokenizer::sam2::prompt_encoder::{PointLabel, PromptPoint};
-use crate::tokenizer::{ChosenDevice, Config, Result, preprocess};
+use crate::tokenizer::{ChosenDevice, Config, ModelFiles, Result, preprocess};
 use candle_core::{Device, Tensor};
 use codebook::Codebooks;
 use loss::mask_loss;
@@ -58,6 +58,8 @@ pub struct TrainingOptions {
     pub checkpoint_every: Duration,
     /// Continue from the checkpoint in `out`.
     pub resume: bool,
+    /// Model to start from instead of random weights; it may be made for another image size.
+    pub init: Option<PathBuf>,
 }
 
 /// What one step measured.
@@ -153,6 +155,9 @@ pub fn train(
 impl Trainer {
     fn new(options: TrainingOptions, device: Device) -> Result<Self> {
         let variables = Variables::new(device.clone(), options.seed);
+        if let Some(path) = &options.init {
+            variables.preset_all(&ModelFiles::open(path)?.checkpoint, &options.config)?;
+        }
         let network = Network::new(&Scope::root(&variables), &options.config)?;
         let optimizer = AdamW::new(&variables, 0.05, 1.0)?;
         let quantizer = &options.config.quantizer;
@@ -346,4 +351,164 @@ fn prompt_points(
         points.push(PromptPoint { x, y, label });
     }
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::model::layout;
+
+    /// A network small enough to differentiate numerically.
+    fn small_config() -> Config {
+        let json = serde_json::json!({
+            "name": "small", "image_size": 64,
+            "trunk": {
+                "embed_dim": 8, "num_heads": 1, "stages": [1, 1, 2, 1], "global_att_blocks": [2],
+                "window_pos_embed_bkg_spatial_size": [7, 7], "window_spec": [8, 4, 4, 2]
+            },
+            "neck": {"d_model": 16, "backbone_channel_list": [64, 32, 16, 8], "fpn_top_down_levels": [2, 3]},
+            "quantizer": {"codebook_size": 8, "codebook_depth": 2, "shared_codebook": false, "latent_dim": 16},
+            "heads": {"depth": 2, "num_heads": 2, "mlp_dim": 32, "iou_head_hidden_dim": 16}
+        });
+        Config::from_json(json.to_string().as_bytes()).unwrap()
+    }
+
+    fn options(out: PathBuf, steps: u64) -> TrainingOptions {
+        TrainingOptions {
+            config: small_config(),
+            seed: 5,
+            steps,
+            images: 2,
+            masks: 3,
+            learning_rate: 1e-3,
+            codebook_start: 2,
+            out,
+            checkpoint_every: Duration::from_secs(3600),
+            resume: false,
+            init: None,
+        }
+    }
+
+    /// The gradient of every part of the network against finite differences of the whole loss.
+    #[test]
+    fn gradients_match_finite_differences() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut trainer = Trainer::new(options(folder.path().to_owned(), 1), Device::Cpu).unwrap();
+        let sample = samples::generated(&trainer.options.config, 9, 0, 3).unwrap();
+        let mut loss = || -> Tensor {
+            let patches =
+                preprocess::patches(&[&sample.pixels], trainer.options.config.image_size, &Device::Cpu)
+                    .unwrap();
+            let levels = trainer.network.image_encoder.forward(&patches).unwrap();
+            let features = trainer.network.head_features(&levels[2]).unwrap();
+            let maps = trainer
+                .network
+                .heads
+                .mask_decoder
+                .high_resolution(&levels[0], &levels[1])
+                .unwrap();
+            let view = ImageView {
+                features: &features,
+                high_resolution: &maps,
+            };
+            let targets = trainer.targets(&sample.masks).unwrap();
+            // Fixed weights instead of the loss, whose choice of the best candidate is not smooth.
+            let side = trainer.options.config.logits_size();
+            let boxes: Vec<[f32; 4]> = sample.masks.iter().map(|m| m.rect).collect();
+            let prompts = targets.reshape((sample.masks.len(), side, side)).unwrap();
+            let embeddings = trainer.network.encode_masks(view, &prompts, &boxes).unwrap();
+            let rebuilt = trainer.network.decode_embeddings(view, &embeddings).unwrap();
+            let wave: Vec<f32> = (0..rebuilt.logits.elem_count())
+                .map(|i| (i as f32 * 0.37).sin())
+                .collect();
+            let wave = Tensor::from_vec(wave, rebuilt.logits.shape(), &Device::Cpu).unwrap();
+            let smooth = (rebuilt.logits.tanh().unwrap() * wave)
+                .unwrap()
+                .mean_all()
+                .unwrap();
+            (smooth + rebuilt.ious.mean_all().unwrap()).unwrap()
+        };
+        let grads = loss().backward().unwrap();
+        let variables = trainer.variables.trained();
+        let mut checked = 0;
+        for (name, variable) in &variables {
+            let Some(grad) = grads.get(variable) else { continue };
+            let grad = grad.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let values = variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let steepest = (0..grad.len())
+                .max_by(|a, b| grad[*a].abs().total_cmp(&grad[*b].abs()))
+                .unwrap();
+            // Below this the difference of two f32 losses is noise.
+            if grad[steepest].abs() < 2e-4 {
+                continue;
+            }
+            let mut at = |offset: f32| {
+                let mut moved = values.clone();
+                moved[steepest] += offset;
+                variable
+                    .set(&Tensor::from_vec(moved, variable.shape(), &Device::Cpu).unwrap())
+                    .unwrap();
+                loss().to_scalar::<f32>().unwrap()
+            };
+            let step = 2e-3;
+            let slope = (at(step) - at(-step)) / (2.0 * step);
+            at(0.0);
+            let error = (slope - grad[steepest]).abs() / grad[steepest].abs().max(2e-3);
+            assert!(
+                error < 0.1,
+                "{name}: gradient {}, difference quotient {slope}",
+                grad[steepest]
+            );
+            checked += 1;
+        }
+        assert!(
+            checked > 60,
+            "only {checked} of {} variables have a gradient to check",
+            variables.len()
+        );
+    }
+
+    #[test]
+    fn training_fills_the_layout_and_a_resumed_run_ends_as_an_unbroken_one() {
+        let weights = |folder: &std::path::Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+        let whole = tempfile::tempdir().unwrap();
+        train(options(whole.path().to_owned(), 4), &ChosenDevice::cpu(), |_| {
+            true
+        })
+        .unwrap();
+        let broken = tempfile::tempdir().unwrap();
+        train(
+            options(broken.path().to_owned(), 4),
+            &ChosenDevice::cpu(),
+            |report| report.step < 3,
+        )
+        .unwrap();
+        assert_ne!(
+            weights(whole.path()),
+            weights(broken.path()),
+            "the broken run stopped early"
+        );
+        let resumed = TrainingOptions {
+            resume: true,
+            ..options(broken.path().to_owned(), 4)
+        };
+        train(resumed, &ChosenDevice::cpu(), |_| true).unwrap();
+        assert_eq!(
+            weights(whole.path()),
+            weights(broken.path()),
+            "resuming continues exactly"
+        );
+
+        let files = ModelFiles::open(whole.path()).unwrap();
+        let report = files.compare().unwrap();
+        assert_eq!(
+            (report.missing.len(), report.misshapen.len()),
+            (0, 0),
+            "{report:?}"
+        );
+        assert_eq!(
+            files.checkpoint.names().count(),
+            layout(&files.config).unwrap().len()
+        );
+    }
 }

@@ -1,22 +1,29 @@
 //! AdamW with gradient clipping and a moving average of the weights.
+//!
+//! The state lives in main memory and is updated in one pass over each variable: composed of tensor operations the
+//! same step reads and writes every weight some fifteen times.
 
 use super::variables::Variables;
 use crate::tokenizer::Result;
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.98;
-const EPS: f64 = 1e-8;
+const BETA1: f32 = 0.9;
+const BETA2: f32 = 0.98;
+const EPS: f32 = 1e-8;
+/// Longest memory of the averaged weights.
+const AVERAGE_DECAY: f32 = 0.998;
 
 /// One trained variable and what the optimizer remembers of it.
 #[derive(Debug)]
 struct Slot {
     variable: Var,
-    mean: Tensor,
-    square: Tensor,
-    average: Tensor,
+    value: Vec<f32>,
+    mean: Vec<f32>,
+    square: Vec<f32>,
+    average: Vec<f32>,
     decays: bool,
 }
 
@@ -25,21 +32,32 @@ struct Slot {
 pub(super) struct AdamW {
     slots: BTreeMap<String, Slot>,
     steps: u64,
-    weight_decay: f64,
-    clip_norm: f64,
+    weight_decay: f32,
+    clip_norm: f32,
+}
+
+/// Factors of one step, the same for every weight.
+#[derive(Clone, Copy)]
+struct StepFactors {
+    clip: f32,
+    learning_rate: f32,
+    correction1: f32,
+    correction2: f32,
+    average_decay: f32,
 }
 
 impl AdamW {
-    pub(super) fn new(variables: &Variables, weight_decay: f64, clip_norm: f64) -> Result<Self> {
+    pub(super) fn new(variables: &Variables, weight_decay: f32, clip_norm: f32) -> Result<Self> {
         let slots = variables
             .trained()
             .into_iter()
             .map(|(name, variable)| {
-                let zeros = variable.zeros_like()?;
+                let value = variable.flatten_all()?.to_vec1::<f32>()?;
                 let slot = Slot {
-                    mean: zeros.clone(),
-                    square: zeros,
-                    average: variable.as_tensor().copy()?.detach(),
+                    mean: vec![0.0; value.len()],
+                    square: vec![0.0; value.len()],
+                    average: value.clone(),
+                    value,
                     // Norms, biases and embeddings are not decayed, as usual.
                     decays: variable.rank() >= 2 && name.ends_with("weight") && !name.contains("embed"),
                     variable,
@@ -57,41 +75,51 @@ impl AdamW {
 
     /// One step; returns the gradient's norm before clipping, or `None` if it is not finite and the step was skipped.
     pub(super) fn step(&mut self, grads: &GradStore, learning_rate: f64) -> Result<Option<f64>> {
-        let mut squares = 0.0;
-        for slot in self.slots.values() {
-            if let Some(grad) = grads.get(&slot.variable) {
-                squares += f64::from(grad.sqr()?.sum_all()?.to_scalar::<f32>()?);
-            }
-        }
+        let gradients = self
+            .slots
+            .values()
+            .map(|slot| {
+                let values = |grad: &Tensor| grad.flatten_all()?.to_device(&Device::Cpu)?.to_vec1::<f32>();
+                Ok(grads.get(&slot.variable).map(values).transpose()?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let squares: f64 = gradients
+            .par_iter()
+            .flatten()
+            .map(|grad| grad.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>())
+            .sum();
         let norm = squares.sqrt();
         if !norm.is_finite() {
             return Ok(None);
         }
         self.steps += 1;
-        let clip = (self.clip_norm / norm.max(1e-12)).min(1.0);
-        let correction1 = 1.0 - BETA1.powi(self.steps as i32);
-        let correction2 = 1.0 - BETA2.powi(self.steps as i32);
-        // A short memory at first, so that the average does not remember the random start.
-        let decay = (1.0 - 1.0 / (1.0 + self.steps as f64 / 10.0)).min(0.999);
-        for slot in self.slots.values_mut() {
-            if let Some(grad) = grads.get(&slot.variable) {
-                // Detached, or every step's graph would stay alive in the optimizer's state.
-                let grad = (grad.detach() * clip)?;
-                slot.mean = ((&slot.mean * BETA1)? + (&grad * (1.0 - BETA1))?)?;
-                slot.square = ((&slot.square * BETA2)? + (grad.sqr()? * (1.0 - BETA2))?)?;
-                let step =
-                    (&slot.mean / correction1)?.div(&((&slot.square / correction2)?.sqrt()? + EPS)?)?;
-                let kept = 1.0
-                    - if slot.decays {
-                        learning_rate * self.weight_decay
-                    } else {
-                        0.0
-                    };
-                let value = slot.variable.as_tensor().detach();
-                slot.variable.set(&((value * kept)? - (step * learning_rate)?)?)?;
+        let steps = self.steps as f32;
+        let factors = StepFactors {
+            clip: (f64::from(self.clip_norm) / norm.max(1e-12)).min(1.0) as f32,
+            learning_rate: learning_rate as f32,
+            correction1: 1.0 - BETA1.powf(steps),
+            correction2: 1.0 - BETA2.powf(steps),
+            // A short memory at first, so that the average does not remember the random start.
+            average_decay: (1.0 - 1.0 / (1.0 + steps / 10.0)).min(AVERAGE_DECAY),
+        };
+        let weight_decay = self.weight_decay;
+        let mut pairs: Vec<(&mut Slot, Option<Vec<f32>>)> = self.slots.values_mut().zip(gradients).collect();
+        pairs.par_iter_mut().for_each(|(slot, gradient)| {
+            if let Some(gradient) = gradient {
+                slot.update(gradient, &factors, weight_decay);
             }
-            let value = slot.variable.as_tensor().detach();
-            slot.average = ((&slot.average * decay)? + (value * (1.0 - decay))?)?;
+            let decay = factors.average_decay;
+            slot.average
+                .iter_mut()
+                .zip(&slot.value)
+                .for_each(|(a, v)| *a = decay * *a + (1.0 - decay) * v);
+        });
+        for slot in self.slots.values() {
+            slot.variable.set(&Tensor::from_slice(
+                &slot.value,
+                slot.variable.shape(),
+                slot.variable.device(),
+            )?)?;
         }
         Ok(Some(norm))
     }
@@ -101,38 +129,66 @@ impl AdamW {
         self.steps
     }
 
-    /// The averaged weights by name.
-    pub(super) fn averages(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+    /// The averaged weights by name, row-major.
+    pub(super) fn averages(&self) -> impl Iterator<Item = (&str, &[f32])> {
         self.slots
             .iter()
-            .map(|(name, slot)| (name.as_str(), &slot.average))
+            .map(|(name, slot)| (name.as_str(), slot.average.as_slice()))
     }
 
-    /// Everything needed to continue: `(suffix, tensors by name)`.
-    pub(super) fn state(&self) -> impl Iterator<Item = (String, &Tensor)> {
+    /// Everything needed to continue: name, shape, values.
+    pub(super) fn state(&self) -> impl Iterator<Item = (String, &[usize], &[f32])> {
         self.slots.iter().flat_map(|(name, slot)| {
             [
                 ("mean", &slot.mean),
                 ("square", &slot.square),
                 ("average", &slot.average),
             ]
-            .map(|(kind, tensor)| (format!("optimizer.{kind}.{name}"), tensor))
+            .map(|(kind, values)| {
+                (
+                    format!("optimizer.{kind}.{name}"),
+                    slot.variable.dims(),
+                    values.as_slice(),
+                )
+            })
         })
     }
 
-    /// Takes back what [`AdamW::state`] gave; `read` finds the values of a name.
+    /// Takes back what [`AdamW::state`] gave, after the variables themselves; `read` finds the values of a name.
     pub(super) fn restore(&mut self, steps: u64, read: impl Fn(&str) -> Result<Vec<f32>>) -> Result<()> {
         self.steps = steps;
         for (name, slot) in &mut self.slots {
-            for (kind, tensor) in [
-                ("mean", &mut slot.mean),
-                ("square", &mut slot.square),
-                ("average", &mut slot.average),
-            ] {
-                let values = read(&format!("optimizer.{kind}.{name}"))?;
-                *tensor = Tensor::from_vec(values, tensor.shape().clone(), tensor.device())?;
-            }
+            slot.value = slot.variable.flatten_all()?.to_vec1::<f32>()?;
+            slot.mean = read(&format!("optimizer.mean.{name}"))?;
+            slot.square = read(&format!("optimizer.square.{name}"))?;
+            slot.average = read(&format!("optimizer.average.{name}"))?;
         }
         Ok(())
+    }
+}
+
+impl Slot {
+    fn update(&mut self, gradient: &[f32], factors: &StepFactors, weight_decay: f32) {
+        let StepFactors {
+            clip,
+            learning_rate,
+            correction1,
+            correction2,
+            ..
+        } = *factors;
+        let kept = 1.0
+            - if self.decays {
+                learning_rate * weight_decay
+            } else {
+                0.0
+            };
+        let state = self.value.iter_mut().zip(&mut self.mean).zip(&mut self.square);
+        for (((value, mean), square), gradient) in state.zip(gradient) {
+            let g = gradient * clip;
+            *mean = BETA1 * *mean + (1.0 - BETA1) * g;
+            *square = BETA2 * *square + (1.0 - BETA2) * g * g;
+            let step = (*mean / correction1) / ((*square / correction2).sqrt() + EPS);
+            *value = *value * kept - learning_rate * step;
+        }
     }
 }

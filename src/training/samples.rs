@@ -3,7 +3,7 @@
 use crate::geometry::ImageSize;
 use crate::mask::Mask;
 use crate::scenes::random::Rng;
-use crate::scenes::{SceneConfig, generate};
+use crate::scenes::{SceneConfig, SceneRegion, generate};
 use crate::tokenizer::preprocess;
 use crate::tokenizer::{Config, Result, TokenizerError};
 use crossbeam_channel::{Receiver, bounded};
@@ -82,6 +82,11 @@ impl MaskSample {
     }
 }
 
+/// Masks under this share of the image are small: two thirds of a scene's regions, and a few cells of the grid each.
+const SMALL_SHARE: f64 = 0.01;
+/// Share of the small masks that is used, so that they do not crowd out what teaches shape.
+const SMALL_KEPT: f32 = 0.1;
+
 /// The sample of generated scene `index`, with `masks` of its regions (repeated if it has fewer).
 pub(super) fn generated(config: &Config, seed: u64, index: u64, masks: usize) -> Result<Sample> {
     let side = config.image_size as u32;
@@ -96,8 +101,16 @@ pub(super) fn generated(config: &Config, seed: u64, index: u64, masks: usize) ->
             continue;
         }
         // Regions come in random order, so the first ones are a random choice.
+        let large = SMALL_SHARE * f64::from(side) * f64::from(side);
+        let kept: Vec<&SceneRegion> = scene
+            .regions
+            .iter()
+            .filter(|region| region.mask.area() as f64 >= large || rng.chance(SMALL_KEPT))
+            .collect();
+        let all: Vec<&SceneRegion> = scene.regions.iter().collect();
+        let regions = if kept.is_empty() { all } else { kept };
         let masks = (0..masks)
-            .filter_map(|i| scene.regions.get(i % scene.regions.len().max(1)))
+            .filter_map(|i| regions.get(i % regions.len().max(1)))
             .map(|region| MaskSample::new(&region.mask, config, &mut rng))
             .collect::<Result<Vec<_>>>()?;
         return Ok(Sample {

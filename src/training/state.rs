@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 /// The model made of averaged weights, f16.
-pub const MODEL_FILE: &str = "model.safetensors";
+const MODEL_FILE: &str = "model.safetensors";
 /// Everything needed to continue, f32.
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
@@ -73,17 +73,14 @@ impl Trainer {
         file.as_file().sync_all()?;
         file.persist(out.join(CONFIG_FILE)).map_err(|error| error.error)?;
 
-        let averages: BTreeMap<&str, &Tensor> = self.optimizer.averages().collect();
+        let averages: BTreeMap<&str, &[f32]> = self.optimizer.averages().collect();
         let all = self.variables.all();
-        let weights = all.iter().map(|(name, variable)| {
-            named(
-                name.clone(),
-                averages
-                    .get(name.as_str())
-                    .copied()
-                    .unwrap_or(variable.as_tensor()),
-            )
-        });
+        let weights = all
+            .iter()
+            .map(|(name, variable)| match averages.get(name.as_str()) {
+                Some(values) => NamedTensor::from_values(name.clone(), variable.dims(), values.to_vec()),
+                None => named(name.clone(), variable.as_tensor()),
+            });
         let quantizer = &self.options.config.quantizer;
         let shape = vec![quantizer.codebook_size + 1, quantizer.latent_dim];
         let codebooks = self.codebooks.books.iter().enumerate().map(|(depth, book)| {
@@ -101,7 +98,10 @@ impl Trainer {
         let variables = all
             .iter()
             .map(|(name, variable)| named(name.clone(), variable.as_tensor()));
-        let state = self.optimizer.state().map(|(name, tensor)| named(name, tensor));
+        let state = self
+            .optimizer
+            .state()
+            .map(|(name, shape, values)| NamedTensor::new(name, shape, || Ok(values.to_vec())));
         let (size, dim) = (quantizer.codebook_size, quantizer.latent_dim);
         let books = self.codebooks.books.iter().enumerate().flat_map(|(depth, book)| {
             [

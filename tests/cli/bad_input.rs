@@ -98,6 +98,7 @@ fn masks() {
         ("folder", "this is a folder"),
     ] {
         refused(&workspace, &["encode", "photo.png", "--mask", mask], expected);
+        refused(&workspace, &["annotate", "photo.png", "--mask", mask], expected);
     }
     let answer = workspace.run(&["encode", "photo.png", "--mask", "grey.png"]);
     let warning = "samtok: warning: 5 grey levels; 128 of 255 and above was taken as the mask: grey.png\n";

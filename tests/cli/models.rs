@@ -1,7 +1,9 @@
 //! `model info`, `convert` and `generate`, and `bench`.
 
+use std::collections::BTreeMap;
 use std::fs;
 
+use samtok::tokenizer::weights::write::{NamedTensor, Precision, safetensors};
 use serde_json::{Value, json};
 
 use super::{Workspace, golden};
@@ -180,6 +182,43 @@ fn a_broken_tokenizer_is_described_and_refused() {
         .expect_error();
     assert!(error.contains("do not fit this network"), "{error}");
     assert!(!workspace.path("copy").exists());
+}
+
+#[test]
+fn other_networks_are_named_and_converted_whole() {
+    let workspace = Workspace::new();
+    let tensors = ["lm_head.weight", "model.norm.weight"]
+        .map(|name| NamedTensor::from_values(name, [2], vec![1.0, 2.0]));
+    fs::create_dir(workspace.path("language")).unwrap();
+    workspace.write("language/config.json", "{}");
+    let path = workspace.path("language/model.safetensors");
+    safetensors(&path, tensors, Precision::F32, &BTreeMap::new()).unwrap();
+    let weights = "language/model.safetensors";
+    let document = info(&workspace, weights);
+    assert_eq!(
+        (&document["kind"], &document["tensors"]),
+        (&json!("other"), &json!(2))
+    );
+    let error = workspace
+        .run(&["model", "convert", weights, "--out", "copy"])
+        .expect_error();
+    assert!(error.contains("--everything"), "{error}");
+    let copy = workspace
+        .run(&[
+            "model",
+            "convert",
+            weights,
+            "--out",
+            "copy",
+            "--everything",
+            "--json",
+        ])
+        .json();
+    assert_eq!((&copy["kind"], &copy["tensors"]), (&json!("other"), &json!(2)));
+    assert!(
+        !workspace.path("copy/config.json").exists(),
+        "its shape is not known"
+    );
 }
 
 #[test]

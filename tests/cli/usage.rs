@@ -1,7 +1,7 @@
 //! Help, wrong usage, and who reads the output.
 
 use std::fs::File;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::{Workspace, answer};
 
@@ -27,14 +27,7 @@ fn wrong_usage_is_code_2_and_help_is_code_0() {
         );
         assert!(!answer.stderr.is_empty());
     }
-    // The bare program, without even the flags that `run` adds.
-    let mut bare = workspace.command(&[]);
-    bare = {
-        let mut command = std::process::Command::new(bare.get_program());
-        command.stdin(Stdio::null());
-        command
-    };
-    let bare = answer(bare);
+    let bare = answer(Command::new(env!("CARGO_BIN_EXE_samtok")));
     assert!(
         bare.code == Some(2) && bare.stderr.contains("Usage: samtok"),
         "{}",

@@ -11,10 +11,10 @@ use serde_json::Value;
 use super::target::Target;
 use crate::cli::output_files::Overwriting;
 use crate::cli::{ExitCode, GlobalArgs};
-use crate::tokenizer::Config;
 use crate::tokenizer::model::layout;
 use crate::tokenizer::weights::generate;
 use crate::tokenizer::weights::write::Precision;
+use crate::tokenizer::{Config, TokenizerError};
 
 /// Most values of generated weights, 16 GiB: beyond any network, and a bound for what a file can ask for.
 const MAX_VALUES: usize = 1 << 32;
@@ -39,7 +39,10 @@ pub(super) struct GenerateArgs {
 
 pub(super) fn run(args: &GenerateArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let json = read_json(&args.config)?;
-    let config = Config::from_json(&json).with_context(|| args.config.display().to_string())?;
+    let config = Config::from_json(&json).map_err(|error| TokenizerError::ConfigFile {
+        source: Box::new(error),
+        path: args.config.clone(),
+    })?;
     let mut shapes = layout(&config)?;
     if let Some(path) = &args.keys {
         for (name, shape) in keys(path)? {

@@ -51,15 +51,23 @@ impl Opened {
         };
         match opened {
             Ok(files) => Ok(Self::Network(Box::new(files))),
-            Err(error) => match error.downcast::<TokenizerError>() {
-                Ok(TokenizerError::UnknownNetwork { path }) => Ok(Self::Other {
-                    checkpoint: Checkpoint::open(&path)?,
-                    location: path.display().to_string(),
-                }),
-                Ok(error) => Err(error.into()),
-                Err(error) => Err(error),
+            Err(error) => match error.downcast_ref::<TokenizerError>() {
+                Some(TokenizerError::UnknownNetwork { path }) => Self::other(path),
+                // The config.json of a language model describes no tokenizer.
+                Some(TokenizerError::ConfigFile { .. }) => match path.map(Self::other) {
+                    Some(Ok(other)) if other.checkpoint().kind_hint() == CheckpointKind::Other => Ok(other),
+                    _ => Err(error),
+                },
+                _ => Err(error),
             },
         }
+    }
+
+    fn other(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self::Other {
+            checkpoint: Checkpoint::open(path)?,
+            location: path.display().to_string(),
+        })
     }
 
     fn checkpoint(&self) -> &Checkpoint {

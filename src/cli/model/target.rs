@@ -35,14 +35,14 @@ impl Target {
             _ => (path, Path::new(WEIGHTS_FILE)),
         };
         let (weights, config) = (folder.join(name), folder.join(CONFIG_FILE));
-        overwriting.check(&weights)?;
-        overwriting.check(&config)?;
         if let Some(other) = other_weights(folder, name) {
             bail!(
                 "the folder holds other weights already, and a model folder has one weights file; choose another --out: {}",
                 other.display()
             );
         }
+        overwriting.check(&weights)?;
+        overwriting.check(&config)?;
         Ok(Self {
             weights,
             config,

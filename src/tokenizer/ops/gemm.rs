@@ -19,7 +19,7 @@ pub(super) const MAX_TILE: usize = TILE_ROWS_WIDE * TILE_VECTORS * 16;
 /// Depth of one pass: a pass of the left block and one panel of the right side stay in the second-level cache.
 const MAX_PASS_DEPTH: usize = 768;
 /// Rows one task works on.
-const TASK_ROWS: usize = 96;
+const TASK_ROWS: usize = 64;
 
 /// What happens to an element after the sum of products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,24 +304,40 @@ impl Block<'_> {
                 &b[((row + r) % period) * outputs + column..][..columns]
             });
             let residual = fused.residual.map(|b| &b[at..at + columns]);
-            for start in (0..columns).step_by(S::F32_LANES) {
-                let end = columns.min(start + S::F32_LANES);
-                let mut v = simd.partial_load_f32s(&sums[start..start + S::F32_LANES]);
-                if let Some(b) = bias {
-                    v = simd.add_f32s(v, simd.partial_load_f32s(&b[start..end]));
+            let (vectors, tail) = S::as_mut_simd_f32s(out);
+            let sums = S::as_simd_f32s(sums).0;
+            let (bias_v, row_bias_v, residual_v) = (
+                bias.map(S::as_simd_f32s),
+                row_bias.map(S::as_simd_f32s),
+                residual.map(S::as_simd_f32s),
+            );
+            for (j, vector) in vectors.iter_mut().enumerate() {
+                let mut v = sums[j];
+                if let Some(b) = bias_v {
+                    v = simd.add_f32s(v, b.0[j]);
                 }
-                if let Some(b) = row_bias {
-                    v = simd.add_f32s(v, simd.partial_load_f32s(&b[start..end]));
+                if let Some(b) = row_bias_v {
+                    v = simd.add_f32s(v, b.0[j]);
                 }
-                v = match fused.activation {
-                    Activation::Identity => v,
-                    Activation::Gelu => simd::gelu(simd, v),
-                    Activation::Relu => simd.max_f32s(v, simd.splat_f32s(0.0)),
-                };
-                if let Some(b) = residual {
-                    v = simd.add_f32s(v, simd.partial_load_f32s(&b[start..end]));
+                v = simd::activate(simd, v, fused.activation);
+                if let Some(b) = residual_v {
+                    v = simd.add_f32s(v, b.0[j]);
                 }
-                simd.partial_store_f32s(&mut out[start..end], v);
+                *vector = v;
+            }
+            if !tail.is_empty() {
+                let mut value = sums[vectors.len()];
+                if let Some(b) = bias_v {
+                    value = simd.add_f32s(value, simd.partial_load_f32s(b.1));
+                }
+                if let Some(b) = row_bias_v {
+                    value = simd.add_f32s(value, simd.partial_load_f32s(b.1));
+                }
+                value = simd::activate(simd, value, fused.activation);
+                if let Some(b) = residual_v {
+                    value = simd.add_f32s(value, simd.partial_load_f32s(b.1));
+                }
+                simd.partial_store_f32s(tail, value);
             }
         }
     }
@@ -406,9 +422,9 @@ pub(super) fn register_tile<S: Simd, const MR: usize, const NV: usize>(
     // unaligned load.
     unsafe {
         if accumulate {
-            for i in 0..MR {
-                for j in 0..NV {
-                    acc[i][j] = sums
+            for (i, row) in acc.iter_mut().enumerate() {
+                for (j, value) in row.iter_mut().enumerate() {
+                    *value = sums
                         .as_ptr()
                         .add((i * NV + j) * lanes)
                         .cast::<S::f32s>()
@@ -431,12 +447,12 @@ pub(super) fn register_tile<S: Simd, const MR: usize, const NV: usize>(
             pa = pa.add(MR);
             pb = pb.add(NV * lanes);
         }
-        for i in 0..MR {
-            for j in 0..NV {
+        for (i, row) in acc.iter().enumerate() {
+            for (j, value) in row.iter().enumerate() {
                 sums.as_mut_ptr()
                     .add((i * NV + j) * lanes)
                     .cast::<S::f32s>()
-                    .write_unaligned(acc[i][j]);
+                    .write_unaligned(*value);
             }
         }
     }

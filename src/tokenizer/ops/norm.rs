@@ -127,20 +127,18 @@ impl WithSimd for Rows<'_> {
         {
             let (mean, scale) = row_statistics(simd, x, eps);
             let (mean, scale) = (simd.splat_f32s(mean), simd.splat_f32s(scale));
-            for start in (0..channels).step_by(S::F32_LANES) {
-                let range = start..channels.min(start + S::F32_LANES);
-                let value = simd.sub_f32s(simd.partial_load_f32s(&x[range.clone()]), mean);
-                let value = simd.mul_add_f32s(
-                    simd.mul_f32s(value, scale),
-                    simd.partial_load_f32s(&gamma[range.clone()]),
-                    simd.partial_load_f32s(&beta[range.clone()]),
-                );
-                let value = match activation {
-                    Activation::Identity => value,
-                    Activation::Gelu => simd::gelu(simd, value),
-                    Activation::Relu => simd.max_f32s(value, simd.splat_f32s(0.0)),
-                };
-                simd.partial_store_f32s(&mut out[range], value);
+            let (vectors, tail) = S::as_mut_simd_f32s(out);
+            let (x, gamma, beta) = (S::as_simd_f32s(x), S::as_simd_f32s(gamma), S::as_simd_f32s(beta));
+            for (j, vector) in vectors.iter_mut().enumerate() {
+                let centred = simd.sub_f32s(x.0[j], mean);
+                let value = simd.mul_add_f32s(simd.mul_f32s(centred, scale), gamma.0[j], beta.0[j]);
+                *vector = simd::activate(simd, value, activation);
+            }
+            if !tail.is_empty() {
+                let centred = simd.sub_f32s(simd.partial_load_f32s(x.1), mean);
+                let (gamma, beta) = (simd.partial_load_f32s(gamma.1), simd.partial_load_f32s(beta.1));
+                let value = simd.mul_add_f32s(simd.mul_f32s(centred, scale), gamma, beta);
+                simd.partial_store_f32s(tail, simd::activate(simd, value, activation));
             }
         }
     }

@@ -1,6 +1,20 @@
 //! Vectorised elementary functions, written once over `pulp` and compiled for AVX-512, AVX2, NEON and scalar code.
+//!
+//! Everything here is a plain `inline(always)` function: a closure would be compiled without the caller's target
+//! features and turn every vector instruction into a call.
 
+use super::Activation;
 use pulp::Simd;
+
+/// Applies an activation.
+#[inline(always)]
+pub(super) fn activate<S: Simd>(simd: S, x: S::f32s, activation: Activation) -> S::f32s {
+    match activation {
+        Activation::Identity => x,
+        Activation::Gelu => gelu(simd, x),
+        Activation::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
+    }
+}
 
 /// `2^x` for `x <= 0`, with results under the smallest normal number flushed to zero.
 ///
@@ -17,7 +31,7 @@ pub(super) fn exp2_nonpositive<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         1.333_355_8e-3,
         9.618_129e-3,
         5.550_411e-2,
-        2.402_265_1e-1,
+        2.402_265e-1,
         6.931_472e-1,
         1.0_f32,
     ];
@@ -35,7 +49,7 @@ pub(super) fn exp2_nonpositive<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 fn erf_scaled<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // Rational minimax approximation of erf on [-4, 4], odd numerator over even denominator.
     const NUMERATOR: [f32; 7] = [
-        -2.726_142_3e-10,
+        -2.726_142e-10,
         2.770_681_4e-8,
         -2.101_024e-6,
         -5.692_506_4e-5,

@@ -26,6 +26,13 @@ pub(crate) fn bicubic_matrix(inputs: usize, outputs: usize, device: &Device) -> 
 
 /// Sine position encoding of a `height x width` grid, `(height * width, channels)`: temperature 10000, normalised
 /// to `2 pi`, y before x. SAM 2 uses it for its video memory.
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "read by video memory only; kept because the reference has it"
+    )
+)]
 pub(crate) fn sine_encoding(height: usize, width: usize, channels: usize) -> Vec<f32> {
     let half = channels / 2;
     let mut out = vec![0.0_f32; height * width * channels];

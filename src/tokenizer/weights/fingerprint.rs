@@ -44,7 +44,7 @@ impl FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         blake3::Hash::from_hex(text)
             .map(Self)
-            .map_err(|_| InvalidFingerprint)
+            .map_err(|_error| InvalidFingerprint)
     }
 }
 

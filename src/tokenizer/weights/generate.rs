@@ -123,12 +123,12 @@ mod tests {
             (
                 "model.sam2_model.sam_mask_encoder.mask_tokens.weight",
                 &[1, 256],
-                [-0.4905670, 0.6769030, 0.9144344],
+                [-0.490_567, 0.676_903, 0.914_434_4],
             ),
             (
                 "model.sam2_model.image_encoder.trunk.blocks.0.norm1.weight",
                 &[144],
-                [0.9353182, 0.9988648, 1.0052210],
+                [0.9353182, 0.9988648, 1.005_221],
             ),
         ] {
             let values = tensor(name, shape);

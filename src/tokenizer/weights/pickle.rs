@@ -349,7 +349,7 @@ impl<'a> Machine<'a> {
         let range = self.position..end;
         self.position = end;
         // Cannot fail: `Pickle::parse` refuses streams whose positions do not fit.
-        let narrow = |position| u32::try_from(position).map_err(|_| PickleError::TooLarge);
+        let narrow = |position| u32::try_from(position).map_err(|_error| PickleError::TooLarge);
         Ok(narrow(range.start)?..narrow(range.end)?)
     }
 
@@ -378,7 +378,7 @@ impl<'a> Machine<'a> {
             b'T' | b'X' | b'B' | 0x8b => u64::from(self.u32()?),
             _ => u64::from_le_bytes(self.array()?),
         };
-        usize::try_from(len).map_err(|_| PickleError::UnexpectedEnd)
+        usize::try_from(len).map_err(|_error| PickleError::UnexpectedEnd)
     }
 
     /// The memo index of an instruction; `MEMOIZE` (0x94) means the next one.
@@ -386,7 +386,7 @@ impl<'a> Machine<'a> {
         match opcode {
             b'q' | b'h' => self.byte().map(u32::from),
             b'r' | b'j' => self.u32(),
-            _ => u32::try_from(self.memo.len()).map_err(|_| PickleError::TooLarge),
+            _ => u32::try_from(self.memo.len()).map_err(|_error| PickleError::TooLarge),
         }
     }
 
@@ -426,7 +426,7 @@ impl<'a> Machine<'a> {
     }
 
     fn push(&mut self, value: Value) -> Step {
-        let id = Id::try_from(self.values.len()).map_err(|_| PickleError::TooLarge)?;
+        let id = Id::try_from(self.values.len()).map_err(|_error| PickleError::TooLarge)?;
         self.values.push(value);
         self.push_id(id)
     }

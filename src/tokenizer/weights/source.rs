@@ -90,7 +90,7 @@ impl Source {
         if end > self.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut buffer = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?];
+        let mut buffer = vec![0; usize::try_from(len).map_err(|_error| io::ErrorKind::OutOfMemory)?];
         self.read_exact_at(offset, &mut buffer)?;
         Ok(buffer)
     }

@@ -172,7 +172,7 @@ mod tests {
             strides.map(<[usize]>::to_vec),
         )?;
         let mut out = vec![f32::NAN; tensor.info.numel()];
-        tensor.read_into(&source, &mut out).map_err(|_| "read")?;
+        tensor.read_into(&source, &mut out).map_err(|_error| "read")?;
         Ok(out)
     }
 
