@@ -382,4 +382,38 @@ mod tests {
         };
         assert_ne!(a.fingerprint_json(), c.fingerprint_json());
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            failure_persistence: None,
+            ..proptest::prelude::ProptestConfig::default()
+        })]
+
+        /// Whatever a configuration says, it is either refused or within bounds that keep a network's size sane.
+        #[test]
+        fn hostile_configurations_are_refused_or_bounded(
+            edits in proptest::collection::vec((0_usize..600, proptest::num::u8::ANY), 0..6),
+            numbers in proptest::collection::vec((0_usize..12, proptest::num::i64::ANY), 0..4),
+        ) {
+            let mut json = serde_json::to_value(Config::preset(Preset::Tiny)).unwrap();
+            let pointers = [
+                "/image_size", "/trunk/embed_dim", "/trunk/num_heads", "/trunk/stages/0", "/trunk/window_spec/2",
+                "/trunk/global_att_blocks/0", "/neck/d_model", "/quantizer/codebook_size",
+                "/quantizer/codebook_depth", "/quantizer/latent_dim", "/heads/num_heads", "/heads/mlp_dim",
+            ];
+            for (pointer, value) in numbers {
+                *json.pointer_mut(pointers[pointer]).unwrap() = value.into();
+            }
+            let mut bytes = json.to_string().into_bytes();
+            for (position, byte) in edits {
+                let position = position % bytes.len();
+                bytes[position] = byte;
+            }
+            if let Ok(config) = Config::from_json(&bytes) {
+                assert!(config.image_size <= 4096 && config.trunk.embed_dim <= 4096, "{config:?}");
+                assert!(config.trunk.stages.iter().all(|blocks| (1..=256).contains(blocks)), "{config:?}");
+                assert!(config.quantizer.codebook_size <= 1 << 20, "{config:?}");
+            }
+        }
+    }
 }

@@ -68,7 +68,14 @@ impl Trainer {
         let out = &self.options.out;
         std::fs::create_dir_all(out)?;
         let config = serde_json::to_vec_pretty(&self.options.config).map_err(std::io::Error::other)?;
-        let mut file = tempfile::NamedTempFile::new_in(out)?;
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            // What any program's new file gets; the process's mask still applies.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder.tempfile_in(out)?;
         file.write_all(&config)?;
         file.as_file().sync_all()?;
         file.persist(out.join(CONFIG_FILE)).map_err(|error| error.error)?;
