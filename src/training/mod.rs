@@ -393,9 +393,9 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         let folder = tempfile::tempdir().unwrap();
-        let mut trainer = Trainer::new(options(folder.path().to_owned(), 1), Device::Cpu).unwrap();
+        let trainer = Trainer::new(options(folder.path().to_owned(), 1), Device::Cpu).unwrap();
         let sample = samples::generated(&trainer.options.config, 9, 0, 3).unwrap();
-        let mut loss = || -> Tensor {
+        let loss = || -> Tensor {
             let patches =
                 preprocess::patches(&[&sample.pixels], trainer.options.config.image_size, &Device::Cpu)
                     .unwrap();
@@ -442,7 +442,7 @@ mod tests {
             if grad[steepest].abs() < 2e-4 {
                 continue;
             }
-            let mut at = |offset: f32| {
+            let at = |offset: f32| {
                 let mut moved = values.clone();
                 moved[steepest] += offset;
                 variable
