@@ -50,7 +50,6 @@ const OUTSIDE: &[(&str, &[&str])] = &[
             "dataset",
             "settings",
             "tokenizer/config.rs",
-            "tokenizer/model.rs",
             "tokenizer/weights",
             "training/state.rs",
         ],

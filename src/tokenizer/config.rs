@@ -112,6 +112,12 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether this is meant to be a tokenizer's configuration: it describes a trunk, or is not JSON at all and
+    /// deserves an error of its own.
+    pub(crate) fn describes_tokenizer(json: &[u8]) -> bool {
+        serde_json::from_slice::<serde_json::Value>(json).map_or(true, |json| json.get("trunk").is_some())
+    }
+
     /// The canonical JSON that the fingerprint covers: everything that changes what words mean, without the name.
     pub(crate) fn fingerprint_json(&self) -> Vec<u8> {
         let canonical = serde_json::json!({

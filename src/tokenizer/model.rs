@@ -140,11 +140,8 @@ impl ModelFiles {
 
 /// Whether a file is a tokenizer's configuration; published folders hold that of a language model instead.
 fn is_tokenizer_config(path: &Path) -> bool {
-    let json = std::fs::read(path)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-    // A file that is no JSON at all is taken for ours, so that its error is reported.
-    path.exists() && json.is_none_or(|json| json.get("trunk").is_some())
+    // A file that cannot be read is taken for ours, so that its error is reported.
+    path.exists() && std::fs::read(path).map_or(true, |json| Config::describes_tokenizer(&json))
 }
 
 fn find_weights(folder: &Path) -> Result<PathBuf> {
