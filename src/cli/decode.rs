@@ -92,15 +92,13 @@ pub(super) fn run(args: &DecodeArgs, global: &GlobalArgs, out: &mut dyn Write) -
         }
     }
     if global.json {
-        let mut document = json!({
-            "image": args.image.display().to_string(),
-            "width": size.width,
-            "height": size.height,
-            "model": super::model_json(&tokenizer),
-            "masks": written.iter().map(|mask| mask_json(format, mask)).collect::<Vec<_>>(),
-            "refused": refused.iter().map(|refused| words::refused_json(&text, refused)).collect::<Vec<_>>(),
-            "timings_ms": stages.to_json(),
-        });
+        let masks = written.iter().map(|mask| mask_json(format, mask)).collect();
+        let mut document = super::image_json(&args.image, size, &tokenizer, masks);
+        document["refused"] = refused
+            .iter()
+            .map(|refused| words::refused_json(&text, refused))
+            .collect();
+        document["timings_ms"] = stages.to_json();
         inputs::add_failures(&mut document, &failures);
         super::write_json(out, &document)?;
     } else {

@@ -125,14 +125,13 @@ pub(super) fn run(args: &EncodeArgs, global: &GlobalArgs, out: &mut dyn Write) -
         tokenize(&tokenizer, &embedded, &masks, args.search, &mut stages)?
     };
     if global.json {
-        let mut document = json!({
-            "image": args.image.display().to_string(),
-            "width": size.width,
-            "height": size.height,
-            "model": super::model_json(&tokenizer),
-            "masks": masks.iter().zip(&tokenized).map(|(input, mask)| mask_json(input, mask)).collect::<Vec<_>>(),
-            "timings_ms": stages.to_json(),
-        });
+        let masks = masks
+            .iter()
+            .zip(&tokenized)
+            .map(|(input, mask)| mask_json(input, mask))
+            .collect();
+        let mut document = super::image_json(&args.image, size, &tokenizer, masks);
+        document["timings_ms"] = stages.to_json();
         inputs::add_failures(&mut document, &failures);
         super::write_json(out, &document)?;
     } else {

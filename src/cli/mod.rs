@@ -181,6 +181,17 @@ impl GlobalArgs {
     }
 }
 
+/// What every JSON answer about an image begins with: the image, the model, and one entry per mask.
+fn image_json(image: &Path, size: ImageSize, tokenizer: &MaskTokenizer, masks: Vec<Value>) -> Value {
+    json!({
+        "image": image.display().to_string(),
+        "width": size.width,
+        "height": size.height,
+        "model": model_json(tokenizer),
+        "masks": masks,
+    })
+}
+
 /// The `model` of every JSON document.
 fn model_json(tokenizer: &MaskTokenizer) -> Value {
     json!({"name": tokenizer.config().name, "fingerprint": tokenizer.fingerprint().to_string()})

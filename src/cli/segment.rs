@@ -153,14 +153,9 @@ pub(super) fn run(args: &SegmentArgs, global: &GlobalArgs, out: &mut dyn Write) 
     let tokenized = encode::tokenize(&tokenizer, &embedded, &masks, args.search, &mut stages)?;
     let (segments, failures) = write(outputs, candidates, tokenized);
     if global.json {
-        let mut document = json!({
-            "image": args.image.display().to_string(),
-            "width": size.width,
-            "height": size.height,
-            "model": super::model_json(&tokenizer),
-            "masks": segments.iter().map(segment_json).collect::<Vec<_>>(),
-            "timings_ms": stages.to_json(),
-        });
+        let masks = segments.iter().map(segment_json).collect();
+        let mut document = super::image_json(&args.image, size, &tokenizer, masks);
+        document["timings_ms"] = stages.to_json();
         inputs::add_failures(&mut document, &failures);
         super::write_json(out, &document)?;
     } else {

@@ -9,7 +9,7 @@ const DECAY: f32 = 0.99;
 const EPS: f32 = 1e-5;
 /// A code used less than this share of an equally used one is restarted.
 const RESTART_SHARE: f32 = 0.1;
-/// Embeddings remembered for the first k-means and for restarts.
+/// Embeddings remembered for the first k-means.
 const MEMORY: usize = 8192;
 const KMEANS_ROUNDS: usize = 12;
 
@@ -57,7 +57,7 @@ impl Codebooks {
         }
     }
 
-    /// Remembers embeddings (`batch x dim`) for k-means and restarts.
+    /// Remembers embeddings (`batch x dim`) for the first k-means.
     pub(super) fn remember(&mut self, embeddings: &[f32]) {
         for row in embeddings.chunks_exact(self.dim) {
             if self.memory.len() == MEMORY {
@@ -105,6 +105,7 @@ impl Codebooks {
             book.sums.clone_from(&book.rows);
         }
         self.started = true;
+        self.memory.clear();
     }
 
     /// Looks up a batch (`batch x dim`), then moves the chosen codes towards it and restarts unused ones.

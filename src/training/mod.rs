@@ -269,7 +269,9 @@ impl Trainer {
         let prompts = targets.reshape((masks.len(), side, side))?;
         let embeddings = self.network.encode_masks(view, &prompts, &boxes)?;
         let values = embeddings.detach().flatten_all()?.to_vec1::<f32>()?;
-        self.codebooks.remember(&values);
+        if !self.codebooks.started {
+            self.codebooks.remember(&values);
+        }
         let (decoder_input, commitment) = if self.codebooks.started {
             let quantized = self.codebooks.quantize(&values, rng);
             let depths = quantized.partial_sums.len() as f64;
