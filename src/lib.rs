@@ -2,6 +2,7 @@
 //!
 //! Reading order, lower layers first; `tests/architecture.rs` checks that none imports a higher one.
 
+pub mod atomic_file;
 pub mod geometry;
 
 pub mod mask;

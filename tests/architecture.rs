@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// The modules, lower layers first; a module may import those of lower layers.
 const LAYERS: &[&[&str]] = &[
-    &["geometry", "notice"],
+    &["atomic_file", "geometry", "notice"],
     &["mask", "words"],
     &["image_file"],
     &["tokenizer", "dataset", "scenes"],
@@ -57,6 +57,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     (
         "tempfile",
         &[
+            "atomic_file.rs",
             "cli",
             "dataset/store.rs",
             "image_file/mask_file.rs",

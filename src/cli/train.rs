@@ -34,6 +34,9 @@ pub(super) struct TrainArgs {
     /// Masks per image
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     masks: u16,
+    /// Share of the masks under a hundredth of the image that is used, 0 to 1
+    #[arg(long, value_name = "X", default_value_t = 0.5)]
+    small_masks: f32,
     /// Peak learning rate
     #[arg(long, value_name = "X", default_value_t = 1e-3)]
     lr: f64,
@@ -73,6 +76,7 @@ pub(super) fn run(args: &TrainArgs, global: &GlobalArgs, out: &mut dyn Write) ->
         steps: args.steps,
         images: args.images.into(),
         masks: args.masks.into(),
+        small_masks: args.small_masks,
         learning_rate: args.lr,
         codebook_start: args.codebook_start.unwrap_or(args.steps / 4),
         out: args.out.clone(),

@@ -3,7 +3,7 @@
 //! `benches/README.md` says from where to where each step goes.
 
 use super::network::ImageView;
-use super::sam2::mask_decoder::{best_masks, select_masks};
+use super::sam2::mask_decoder::Candidates;
 use super::{EmbeddedImage, MaskTokenizer, Result, preprocess};
 use crate::geometry::ImageSize;
 use crate::image_file::{RgbImage, resize};
@@ -108,13 +108,12 @@ impl<'a> Workload<'a> {
     /// If the device fails, or the codes are of another model.
     pub fn decode_masks(&self, image: &EmbeddedImage, codes: &[MaskCodes]) -> Result<Vec<f32>> {
         let embeddings = codes.iter().map(|codes| self.tokenizer.embed_codes(codes));
-        let predictions = self
-            .tokenizer
-            .decode_batch(image, embeddings.collect::<Result<_>>()?)?;
-        let best = best_masks(&predictions.ious)?;
-        Ok(select_masks(&predictions.logits, &best)?
-            .flatten_all()?
-            .to_vec1::<f32>()?)
+        let predictions = self.tokenizer.decode_batch(
+            image,
+            embeddings.collect::<Result<_>>()?,
+            Candidates::BestOfThree,
+        )?;
+        Ok(predictions.logits.flatten_all()?.to_vec1::<f32>()?)
     }
 }
 

@@ -10,7 +10,7 @@ pub mod embedded_image;
 mod error;
 pub mod model;
 pub(crate) mod network;
-mod ops;
+pub(crate) mod ops;
 pub(crate) mod parameters;
 pub(crate) mod preprocess;
 mod quantizer;
@@ -34,7 +34,7 @@ use candle_core::{Device, Tensor};
 use network::{ImageView, Network, PromptHeads, SAM2_PREFIX};
 use quantizer::ResidualQuantizer;
 use rayon::prelude::*;
-use sam2::mask_decoder::{MaskPredictions, best_masks, select_masks};
+use sam2::mask_decoder::{Candidates, MaskPredictions};
 use sam2::prompt_encoder::{PointLabel, PromptPoint};
 use weights::{Checkpoint, Fingerprint};
 
@@ -271,14 +271,11 @@ impl MaskTokenizer {
                 .iter()
                 .map(|codes| self.embed_codes(codes))
                 .collect::<Result<Vec<_>>>()?;
-            let predictions = self.decode_batch(image, embeddings)?;
-            let best = best_masks(&predictions.ious)?;
-            let ious = predictions.ious.to_vec2::<f32>()?;
-            let logits = select_masks(&predictions.logits, &best)?;
-            let logits = logits.flatten_from(1)?.to_vec2::<f32>()?;
+            let predictions = self.decode_batch(image, embeddings, Candidates::BestOfThree)?;
+            let ious = predictions.ious.flatten_all()?.to_vec1::<f32>()?;
+            let logits = predictions.logits.flatten_from(1)?.to_vec2::<f32>()?;
             let scores = predictions.object_score.flatten_all()?.to_vec1::<f32>()?;
-            let figures = best.iter().zip(&ious).map(|(best, ious)| ious[*best]).zip(scores);
-            let figures: Vec<(f32, f32)> = figures.collect();
+            let figures: Vec<(f32, f32)> = ious.into_iter().zip(scores).collect();
             let finished = logits
                 .into_par_iter()
                 .zip(figures)
@@ -295,7 +292,12 @@ impl MaskTokenizer {
         Ok(self.quantizer.embed(codes.iter()))
     }
 
-    fn decode_batch(&self, image: &EmbeddedImage, embeddings: Vec<Vec<f32>>) -> Result<MaskPredictions> {
+    fn decode_batch(
+        &self,
+        image: &EmbeddedImage,
+        embeddings: Vec<Vec<f32>>,
+        candidates: Candidates,
+    ) -> Result<MaskPredictions> {
         self.check_image(image)?;
         let (count, dim) = (embeddings.len(), self.config.neck.d_model);
         let embeddings = Tensor::from_vec(embeddings.concat(), (count, dim), &self.device)?;
@@ -303,7 +305,7 @@ impl MaskTokenizer {
             features: &image.features,
             high_resolution: &image.high_resolution,
         };
-        self.network.decode_embeddings(view, &embeddings)
+        self.network.decode_embeddings(view, &embeddings, candidates)
     }
 
     /// Answers a prompt: three candidates if asked for (in the network's order), otherwise one mask.
@@ -338,7 +340,12 @@ impl MaskTokenizer {
             features: &image.features,
             high_resolution,
         };
-        let predictions = heads.answer(view, &[points], logits.as_ref(), prompt.multimask)?;
+        let candidates = if prompt.multimask {
+            Candidates::Three
+        } else {
+            Candidates::Single
+        };
+        let predictions = heads.answer(view, &[points], logits.as_ref(), candidates)?;
         let ious = predictions.ious.get(0)?.to_vec1::<f32>()?;
         let score = predictions
             .object_score

@@ -4,7 +4,7 @@ use super::Result;
 use super::config::Config;
 use super::parameters::Scope;
 use super::sam2::image_encoder::ImageEncoder;
-use super::sam2::mask_decoder::{HighResolution, MaskDecoder, MaskPredictions};
+use super::sam2::mask_decoder::{Candidates, HighResolution, MaskDecoder, MaskPredictions};
 use super::sam2::mask_encoder::MaskEncoder;
 use super::sam2::prompt_encoder::{PointLabel, PromptEncoder, PromptPoint};
 use super::sam2::two_way::ImageKeys;
@@ -98,17 +98,18 @@ impl Network {
         )
     }
 
-    /// Summed codebook rows `(batch, d_model)` to the three candidate masks of each.
+    /// Summed codebook rows `(batch, d_model)` to masks.
     pub(crate) fn decode_embeddings(
         &self,
         image: ImageView<'_>,
         embeddings: &Tensor,
+        candidates: Candidates,
     ) -> Result<MaskPredictions> {
         let (batch, dim) = embeddings.dims2()?;
         let padding = self.heads.prompt_encoder.padding_token().reshape((1, 1, dim))?;
         let padding = padding.broadcast_as((batch, 2, dim))?.contiguous()?;
         let sparse = Tensor::cat(&[&padding, &embeddings.unsqueeze(1)?], 1)?;
-        self.heads.decode(image, &sparse, None, true)
+        self.heads.decode(image, &sparse, None, candidates)
     }
 }
 
@@ -142,14 +143,14 @@ impl PromptHeads {
         image: ImageView<'_>,
         prompts: &[Vec<PromptPoint>],
         logits: Option<&Tensor>,
-        multimask: bool,
+        candidates: Candidates,
     ) -> Result<MaskPredictions> {
         // As the SAM 2 predictor does: boxes are points too, and a padding point always follows.
         let padded: Vec<Vec<PromptPoint>> = prompts
             .iter()
             .map(|points| points.iter().copied().chain([PromptPoint::PADDING]).collect())
             .collect();
-        self.decode(image, &self.prompt_encoder.points(&padded)?, logits, multimask)
+        self.decode(image, &self.prompt_encoder.points(&padded)?, logits, candidates)
     }
 
     fn decode(
@@ -157,7 +158,7 @@ impl PromptHeads {
         image: ImageView<'_>,
         sparse: &Tensor,
         logits: Option<&Tensor>,
-        multimask: bool,
+        candidates: Candidates,
     ) -> Result<MaskPredictions> {
         let features = match logits {
             Some(logits) => self.prompt_encoder.masks(logits)?.broadcast_add(image.features)?,
@@ -170,6 +171,6 @@ impl PromptHeads {
             position: &position,
         };
         self.mask_decoder
-            .forward(sparse, keys, image.high_resolution, multimask)
+            .forward(sparse, keys, image.high_resolution, candidates)
     }
 }

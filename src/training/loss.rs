@@ -14,8 +14,8 @@ const IOU_WEIGHT: f64 = 0.5;
 pub(super) struct MaskLoss {
     /// The best candidate's mask loss plus the IoU regression of all, averaged over the batch.
     pub(super) total: Tensor,
-    /// Mean IoU of the candidate with the highest predicted IoU, on the logits' grid.
-    pub(super) iou: f32,
+    /// IoU of each mask's candidate with the highest predicted IoU, on the logits' grid.
+    pub(super) ious: Vec<f32>,
 }
 
 /// `logits` and `targets` are `(batch, masks, pixels)` and `(batch, pixels)`; `ious` are the predicted `(batch, masks)`.
@@ -26,16 +26,7 @@ pub(super) fn mask_loss(logits: &Tensor, ious: &Tensor, targets: &Tensor) -> Res
     let targets = targets.unsqueeze(1)?.broadcast_as(logits.shape())?;
     // Decoded masks are cut at a raw logit of 0.5, so that is where training puts the boundary.
     let shifted = (logits - f64::from(LOGIT_THRESHOLD))?;
-    let probabilities = sigmoid(&shifted)?;
-    // max(x, 0) - x t + ln(1 + exp(-|x|)), which cannot overflow.
-    let soft = ((shifted.abs()?.neg()?.exp()? + 1.0)?.log()? + shifted.relu()?)?;
-    let bce = (soft - (&shifted * &targets)?)?.mean(D::Minus1)?;
-    let overlap = (&probabilities * &targets)?.sum(D::Minus1)?;
-    let sizes = (probabilities.sum(D::Minus1)? + targets.sum(D::Minus1)?)?;
-    let dice = ((overlap * 2.0)? + 1.0)?
-        .div(&(sizes + 1.0)?)?
-        .affine(-1.0, 1.0)?;
-    let per_mask = ((bce * BCE_WEIGHT)? + (dice * DICE_WEIGHT)?)?;
+    let per_mask = region_loss(&shifted, &targets)?;
 
     let actual = grid_ious(&shifted.detach(), &targets)?;
     let best: Vec<u32> = argbest(&per_mask.detach(), |a, b| a < b)?;
@@ -49,16 +40,34 @@ pub(super) fn mask_loss(logits: &Tensor, ious: &Tensor, targets: &Tensor) -> Res
 
     let picked = argbest(&ious.detach(), |a, b| a > b)?;
     let actual = actual.to_vec2::<f32>()?;
-    let iou = picked
+    let ious = picked
         .iter()
         .zip(&actual)
         .map(|(p, row)| row[*p as usize])
-        .sum::<f32>()
-        / batch as f32;
+        .collect();
     Ok(MaskLoss {
         total: (mask_term + iou_term)?,
-        iou,
+        ious,
     })
+}
+
+/// BCE and Dice of every mask over the last dimension; `shifted` is positive inside a predicted mask.
+fn region_loss(shifted: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let probabilities = sigmoid(shifted)?;
+    // max(x, 0) - x t + ln(1 + exp(-|x|)), which cannot overflow.
+    let soft = ((shifted.abs()?.neg()?.exp()? + 1.0)?.log()? + shifted.relu()?)?;
+    let bce = (soft - (shifted * targets)?)?.mean(D::Minus1)?;
+    let overlap = (&probabilities * targets)?.sum(D::Minus1)?;
+    let sizes = (probabilities.sum(D::Minus1)? + targets.sum(D::Minus1)?)?;
+    let dice = ((overlap * 2.0)? + 1.0)?
+        .div(&(sizes + 1.0)?)?
+        .affine(-1.0, 1.0)?;
+    Ok(((bce * BCE_WEIGHT)? + (dice * DICE_WEIGHT)?)?)
+}
+
+/// Mean loss of one mask per target, both `(batch, pixels)`.
+pub(super) fn overlap_loss(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    Ok(region_loss(logits, targets)?.mean_all()?)
 }
 
 /// IoU of thresholded logits and targets on the grid, `(batch, masks)`, without gradient.

@@ -5,35 +5,29 @@
 //! tokenizes and answers prompts. Embeddings stay continuous at first; then k-means places the codebooks and
 //! averages move them.
 
+mod auxiliary;
 mod codebook;
 mod loss;
 mod optimizer;
+mod prompts;
 mod samples;
 mod state;
+mod step;
 mod variables;
 
-use crate::scenes::random::Rng;
-use crate::tokenizer::network::{ImageView, Network};
+use crate::tokenizer::network::Network;
 use crate::tokenizer::parameters::Scope;
-use crate::tokenizer::sam2::mask_decoder::HighResolution;
-use crate::tokenizer::sam2::prompt_encoder::{PointLabel, PromptPoint};
-use crate::tokenizer::{ChosenDevice, Config, ModelFiles, Result, preprocess};
-use candle_core::{Device, Tensor};
+use crate::tokenizer::{ChosenDevice, Config, ModelFiles, Result};
+use auxiliary::Readouts;
+use candle_core::Device;
 use codebook::Codebooks;
-use loss::mask_loss;
 use optimizer::AdamW;
-use samples::{MaskSample, Sample, Scenes};
+use samples::Scenes;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use variables::Variables;
 
 pub use state::TrainingError;
-
-const COMMITMENT_WEIGHT: f64 = 0.25;
-const PROMPT_WEIGHT: f64 = 1.0;
-const WARMUP_SHARE: f64 = 0.03;
-/// Final learning rate as a share of the peak.
-const FINAL_SHARE: f64 = 0.02;
 
 /// What to train and how long.
 #[derive(Clone, Debug)]
@@ -48,6 +42,9 @@ pub struct TrainingOptions {
     pub images: usize,
     /// Masks per image.
     pub masks: usize,
+    /// Share of the masks under a hundredth of the image that is used, 0 to 1; two thirds of a scene's masks are so
+    /// small, and at first they crowd out those that teach shape.
+    pub small_masks: f32,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Step at which the codebooks start.
@@ -71,6 +68,8 @@ pub struct StepReport {
     pub loss: f32,
     /// Mean IoU of masks rebuilt from codes, on the logits' grid.
     pub iou: f32,
+    /// The same for masks under 1 %, under 8 % and above 8 % of the image; not a number where there were none.
+    pub iou_by_size: [f32; 3],
     /// Mean IoU of masks from prompts, on the logits' grid.
     pub prompt_iou: f32,
     /// Learning rate used.
@@ -87,6 +86,7 @@ struct Trainer {
     options: TrainingOptions,
     variables: Variables,
     network: Network,
+    readouts: Readouts,
     optimizer: AdamW,
     codebooks: Codebooks,
     device: Device,
@@ -116,6 +116,7 @@ pub fn train(
         options.seed,
         first_step * options.images as u64,
         options.masks,
+        options.small_masks,
     )?;
     let started = Instant::now();
     let (mut saved, mut skipped) = (Instant::now(), 0);
@@ -159,6 +160,8 @@ impl Trainer {
             variables.preset_all(&ModelFiles::open(path)?.checkpoint, &options.config)?;
         }
         let network = Network::new(&Scope::root(&variables), &options.config)?;
+        let cells = options.config.grid() * options.config.grid();
+        let readouts = Readouts::new(&Scope::root(&variables), options.config.neck.d_model, cells)?;
         let optimizer = AdamW::new(&variables, 0.05, 1.0)?;
         let quantizer = &options.config.quantizer;
         let codebooks = Codebooks::new(
@@ -170,195 +173,22 @@ impl Trainer {
             options,
             variables,
             network,
+            readouts,
             optimizer,
             codebooks,
             device,
         })
     }
-
-    fn learning_rate(&self) -> f64 {
-        let total = self.options.steps as f64;
-        let (step, warmup) = (self.optimizer.steps() as f64, (total * WARMUP_SHARE).max(1.0));
-        let share = if step < warmup {
-            (step + 1.0) / warmup
-        } else {
-            let progress = (step - warmup) / (total - warmup).max(1.0);
-            FINAL_SHARE + (1.0 - FINAL_SHARE) * 0.5 * (1.0 + (progress * std::f64::consts::PI).cos())
-        };
-        self.options.learning_rate * share
-    }
-
-    fn step(&mut self, samples: &[Sample]) -> Result<StepReport> {
-        let config = &self.options.config;
-        let step = self.optimizer.steps();
-        let mut rng = Rng::new(self.options.seed.rotate_left(17) ^ step);
-        if !self.codebooks.started && step >= self.options.codebook_start {
-            self.codebooks.start(&mut rng);
-        }
-        let pixels: Vec<&[f32]> = samples.iter().map(|s| s.pixels.as_slice()).collect();
-        let patches = preprocess::patches(&pixels, config.image_size, &self.device)?;
-        let levels = self.network.image_encoder.forward(&patches)?;
-        let features = self.network.head_features(&levels[2])?;
-        let maps = self
-            .network
-            .heads
-            .mask_decoder
-            .high_resolution(&levels[0], &levels[1])?;
-        let mut total = Tensor::zeros((), candle_core::DType::F32, &self.device)?;
-        let (mut iou, mut prompt_iou) = (0.0, 0.0);
-        for (i, sample) in samples.iter().enumerate() {
-            let features = features.narrow(0, i, 1)?;
-            let high_resolution = HighResolution {
-                stride4: maps.stride4.narrow(0, i, 1)?,
-                stride8: maps.stride8.narrow(0, i, 1)?,
-            };
-            let view = ImageView {
-                features: &features,
-                high_resolution: &high_resolution,
-            };
-            let targets = self.targets(&sample.masks)?;
-            let (rebuilt, commitment) = self.rebuild(view, &sample.masks, &targets, &mut rng)?;
-            iou += rebuilt.iou / samples.len() as f32;
-            total = (total + rebuilt.total)?;
-            // Words are the harder task: every second image answers prompts too.
-            if i % 2 == 0 {
-                let prompted = self.prompt(view, &sample.masks, &targets, &mut rng)?;
-                prompt_iou += prompted.iou / samples.len().div_ceil(2) as f32;
-                total = (total + (prompted.total * PROMPT_WEIGHT)?)?;
-            }
-            if let Some(commitment) = commitment {
-                total = (total + (commitment * COMMITMENT_WEIGHT)?)?;
-            }
-        }
-        let total = (total / samples.len() as f64)?;
-        let learning_rate = self.learning_rate();
-        let grads = total.backward()?;
-        let gradient_norm = self.optimizer.step(&grads, learning_rate)?;
-        Ok(StepReport {
-            step: step + 1,
-            loss: total.to_scalar::<f32>()?,
-            iou,
-            prompt_iou,
-            learning_rate,
-            gradient_norm,
-            elapsed: Duration::ZERO,
-        })
-    }
-
-    /// Coverage of the masks on the logits' grid, `(masks, pixels)`.
-    fn targets(&self, masks: &[MaskSample]) -> Result<Tensor> {
-        let side = self.options.config.logits_size();
-        let values: Vec<f32> = masks.iter().flat_map(|m| m.coverage.iter().copied()).collect();
-        Ok(Tensor::from_vec(
-            values,
-            (masks.len(), side * side),
-            &self.device,
-        )?)
-    }
-
-    /// Masks through embedding and codes and back; the commitment loss once there are codes.
-    fn rebuild(
-        &mut self,
-        view: ImageView<'_>,
-        masks: &[MaskSample],
-        targets: &Tensor,
-        rng: &mut Rng,
-    ) -> Result<(loss::MaskLoss, Option<Tensor>)> {
-        let side = self.options.config.logits_size();
-        let boxes: Vec<[f32; 4]> = masks.iter().map(|m| m.rect).collect();
-        let prompts = targets.reshape((masks.len(), side, side))?;
-        let embeddings = self.network.encode_masks(view, &prompts, &boxes)?;
-        let values = embeddings.detach().flatten_all()?.to_vec1::<f32>()?;
-        if !self.codebooks.started {
-            self.codebooks.remember(&values);
-        }
-        let (decoder_input, commitment) = if self.codebooks.started {
-            let quantized = self.codebooks.quantize(&values, rng);
-            let depths = quantized.partial_sums.len() as f64;
-            let mut commitment = Tensor::zeros((), candle_core::DType::F32, &self.device)?;
-            let mut sum = embeddings.detach();
-            for partial in quantized.partial_sums {
-                sum = Tensor::from_vec(partial, embeddings.shape(), &self.device)?;
-                commitment = (commitment + (&embeddings - &sum)?.sqr()?.mean_all()?)?;
-            }
-            // Straight through: the decoder sees the codes, the gradient passes to the embedding.
-            let straight = (&embeddings + (sum - embeddings.detach())?)?;
-            (straight, Some((commitment / depths)?))
-        } else {
-            (embeddings, None)
-        };
-        let predictions = self.network.decode_embeddings(view, &decoder_input)?;
-        let logits = predictions.logits.flatten_from(2)?;
-        Ok((mask_loss(&logits, &predictions.ious, targets)?, commitment))
-    }
-
-    /// The same masks from clicks or boxes; all masks of an image get the same kind of prompt.
-    fn prompt(
-        &self,
-        view: ImageView<'_>,
-        masks: &[MaskSample],
-        targets: &Tensor,
-        rng: &mut Rng,
-    ) -> Result<loss::MaskLoss> {
-        // (clicks, box, three candidates); one click is ambiguous and gets three.
-        let (clicks, boxed, multimask) = match rng.weighted(&[35.0, 10.0, 10.0, 10.0, 20.0, 15.0]) {
-            0 => (1, false, true),
-            1 => (2, false, false),
-            2 => (3, false, false),
-            3 => (5, false, false),
-            4 => (0, true, false),
-            _ => (1 + rng.int(0, 1), true, false),
-        };
-        let points: Vec<Vec<PromptPoint>> = masks
-            .iter()
-            .map(|mask| prompt_points(mask, clicks, boxed, self.options.config.image_size, rng))
-            .collect();
-        let predictions = self.network.heads.answer(view, &points, None, multimask)?;
-        mask_loss(&predictions.logits.flatten_from(2)?, &predictions.ious, targets)
-    }
-}
-
-/// A box that is a little off, and clicks: the first inside, later ones as likely outside.
-fn prompt_points(
-    mask: &MaskSample,
-    clicks: usize,
-    boxed: bool,
-    image_size: usize,
-    rng: &mut Rng,
-) -> Vec<PromptPoint> {
-    let mut points = Vec::new();
-    if boxed {
-        let [x0, y0, x1, y1] = mask.rect;
-        let (dx, dy) = (0.05 * (x1 - x0) + 1.0, 0.05 * (y1 - y0) + 1.0);
-        let mut corner = |x: f32, y: f32, label| {
-            let limit = image_size as f32 - 1.0;
-            let (x, y) = (x + dx * rng.range(-1.0, 1.0), y + dy * rng.range(-1.0, 1.0));
-            PromptPoint {
-                x: x.clamp(0.0, limit),
-                y: y.clamp(0.0, limit),
-                label,
-            }
-        };
-        points.push(corner(x0, y0, PointLabel::TopLeft));
-        points.push(corner(x1, y1, PointLabel::BottomRight));
-    }
-    for click in 0..clicks {
-        let outside = click > 0 && !mask.outside.is_empty() && rng.chance(0.5);
-        let (list, label) = if outside {
-            (&mask.outside, PointLabel::Negative)
-        } else {
-            (&mask.inside, PointLabel::Positive)
-        };
-        let [x, y] = list[click % list.len()];
-        points.push(PromptPoint { x, y, label });
-    }
-    points
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tokenizer::model::layout;
+    use crate::tokenizer::network::ImageView;
+    use crate::tokenizer::preprocess;
+    use crate::tokenizer::sam2::mask_decoder::Candidates;
+    use candle_core::Tensor;
 
     /// A network small enough to differentiate numerically.
     fn small_config() -> Config {
@@ -382,6 +212,7 @@ mod tests {
             steps,
             images: 2,
             masks: 3,
+            small_masks: 0.5,
             learning_rate: 1e-3,
             codebook_start: 2,
             out,
@@ -396,7 +227,7 @@ mod tests {
     fn gradients_match_finite_differences() {
         let folder = tempfile::tempdir().unwrap();
         let trainer = Trainer::new(options(folder.path().to_owned(), 1), Device::Cpu).unwrap();
-        let sample = samples::generated(&trainer.options.config, 9, 0, 3).unwrap();
+        let sample = samples::generated(&trainer.options.config, 9, 0, 3, 0.5).unwrap();
         let loss = || -> Tensor {
             let patches =
                 preprocess::patches(&[&sample.pixels], trainer.options.config.image_size, &Device::Cpu)
@@ -413,13 +244,17 @@ mod tests {
                 features: &features,
                 high_resolution: &maps,
             };
-            let targets = trainer.targets(&sample.masks).unwrap();
+            let masks: Vec<&samples::MaskSample> = sample.masks.iter().collect();
+            let targets = trainer.targets(&masks).unwrap();
             // Fixed weights instead of the loss, whose choice of the best candidate is not smooth.
             let side = trainer.options.config.logits_size();
             let boxes: Vec<[f32; 4]> = sample.masks.iter().map(|m| m.rect).collect();
-            let prompts = targets.reshape((sample.masks.len(), side, side)).unwrap();
+            let prompts = targets.fine.reshape((sample.masks.len(), side, side)).unwrap();
             let embeddings = trainer.network.encode_masks(view, &prompts, &boxes).unwrap();
-            let rebuilt = trainer.network.decode_embeddings(view, &embeddings).unwrap();
+            let rebuilt = trainer
+                .network
+                .decode_embeddings(view, &embeddings, Candidates::Three)
+                .unwrap();
             let wave: Vec<f32> = (0..rebuilt.logits.elem_count())
                 .map(|i| (i as f32 * 0.37).sin())
                 .collect();
@@ -428,7 +263,17 @@ mod tests {
                 .unwrap()
                 .mean_all()
                 .unwrap();
-            (smooth + rebuilt.ious.mean_all().unwrap()).unwrap()
+            let read = trainer
+                .readouts
+                .embedding_loss(&embeddings, &targets.coarse)
+                .and_then(|loss| {
+                    Ok((loss
+                        + trainer
+                            .readouts
+                            .feature_loss(&rebuilt.features, &targets.coarse)?)?)
+                })
+                .unwrap();
+            ((smooth + rebuilt.ious.mean_all().unwrap()).unwrap() + read).unwrap()
         };
         let grads = loss().backward().unwrap();
         let variables = trainer.variables.trained();

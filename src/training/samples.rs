@@ -22,18 +22,23 @@ pub(super) struct Sample {
 pub(super) struct MaskSample {
     /// Coverage 0..1 on the logits' grid: mask prompt and target alike.
     pub(super) coverage: Vec<f32>,
+    /// Coverage 0..1 on the feature grid.
+    pub(super) coarse: Vec<f32>,
     /// x0 y0 x1 y1 in input pixels, last pixel inclusive.
     pub(super) rect: [f32; 4],
     /// Points inside the mask, in input pixels.
     pub(super) inside: Vec<[f32; 2]>,
-    /// Points outside but near it.
-    pub(super) outside: Vec<[f32; 2]>,
 }
 
-/// Clicks kept per mask and side.
-const CLICKS: usize = 5;
+/// Clicks kept per mask.
+const CLICKS: usize = 3;
 
 impl MaskSample {
+    /// Area as a share of the image.
+    pub(super) fn share(&self) -> f32 {
+        self.coverage.iter().sum::<f32>() / self.coverage.len() as f32
+    }
+
     /// # Errors
     /// [`TokenizerError::EmptyMask`].
     pub(super) fn new(mask: &Mask, config: &Config, rng: &mut Rng) -> Result<Self> {
@@ -46,23 +51,15 @@ impl MaskSample {
                 (y as f32 + 0.5) / height as f32 * config.image_size as f32 - 0.5,
             ]
         };
-        // Twice the box: negative clicks that matter lie close by.
-        let around = |start: u32, extent: u32, limit: u32| {
-            let low = start.saturating_sub(extent / 2 + 2);
-            (low, (start + extent + extent / 2 + 2).min(limit))
-        };
-        let (x0, x1) = around(bounds.x, bounds.width, width);
-        let (y0, y1) = around(bounds.y, bounds.height, height);
-        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        let mut inside = Vec::new();
         for _ in 0..400 {
-            let x = x0 + rng.int(0, (x1 - x0 - 1) as usize) as u32;
-            let y = y0 + rng.int(0, (y1 - y0 - 1) as usize) as u32;
-            let list = if mask.get(x, y) { &mut inside } else { &mut outside };
-            if list.len() < CLICKS {
-                list.push(to_input(x, y));
-            }
-            if inside.len() == CLICKS && outside.len() == CLICKS {
-                break;
+            let x = bounds.x + rng.int(0, (bounds.width - 1) as usize) as u32;
+            let y = bounds.y + rng.int(0, (bounds.height - 1) as usize) as u32;
+            if mask.get(x, y) {
+                inside.push(to_input(x, y));
+                if inside.len() == CLICKS {
+                    break;
+                }
             }
         }
         if inside.is_empty() {
@@ -75,20 +72,25 @@ impl MaskSample {
         }
         Ok(Self {
             coverage: preprocess::mask_prompt(mask, config.logits_size()),
+            coarse: preprocess::mask_prompt(mask, config.grid()),
             rect,
             inside,
-            outside,
         })
     }
 }
 
 /// Masks under this share of the image are small: two thirds of a scene's regions, and a few cells of the grid each.
 const SMALL_SHARE: f64 = 0.01;
-/// Share of the small masks that is used, so that they do not crowd out what teaches shape.
-const SMALL_KEPT: f32 = 0.1;
 
-/// The sample of generated scene `index`, with `masks` of its regions (repeated if it has fewer).
-pub(super) fn generated(config: &Config, seed: u64, index: u64, masks: usize) -> Result<Sample> {
+/// The sample of generated scene `index`, with `masks` of its regions (repeated if it has fewer); of the small ones
+/// the share `small_masks` is used.
+pub(super) fn generated(
+    config: &Config,
+    seed: u64,
+    index: u64,
+    masks: usize,
+    small_masks: f32,
+) -> Result<Sample> {
     let side = config.image_size as u32;
     let scene_config =
         SceneConfig::new(ImageSize::new(side, side)).map_err(|error| TokenizerError::Config {
@@ -105,7 +107,7 @@ pub(super) fn generated(config: &Config, seed: u64, index: u64, masks: usize) ->
         let kept: Vec<&SceneRegion> = scene
             .regions
             .iter()
-            .filter(|region| region.mask.area() as f64 >= large || rng.chance(SMALL_KEPT))
+            .filter(|region| region.mask.area() as f64 >= large || rng.chance(small_masks))
             .collect();
         let all: Vec<&SceneRegion> = scene.regions.iter().collect();
         let regions = if kept.is_empty() { all } else { kept };
@@ -132,14 +134,23 @@ impl Scenes {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(super) fn start(config: Config, seed: u64, first: u64, masks: usize) -> std::io::Result<Self> {
+    pub(super) fn start(
+        config: Config,
+        seed: u64,
+        first: u64,
+        masks: usize,
+        small_masks: f32,
+    ) -> std::io::Result<Self> {
         let (sender, samples) = bounded(16);
         std::thread::Builder::new()
             .name("samtok-scenes".to_owned())
             .spawn(move || {
                 for index in first.. {
                     // A closed channel means that training is over.
-                    if sender.send(generated(&config, seed, index, masks)).is_err() {
+                    if sender
+                        .send(generated(&config, seed, index, masks, small_masks))
+                        .is_err()
+                    {
                         return;
                     }
                 }

@@ -84,6 +84,7 @@ impl Trainer {
         let all = self.variables.all();
         let weights = all
             .iter()
+            .filter(|(name, _)| !name.starts_with(super::auxiliary::PREFIX))
             .map(|(name, variable)| match averages.get(name.as_str()) {
                 Some(values) => NamedTensor::from_values(name.clone(), variable.dims(), values.to_vec()),
                 None => named(name.clone(), variable.as_tensor()),

@@ -6,7 +6,7 @@
 use super::*;
 use crate::tokenizer::parameters::{Parameters, Scope};
 use crate::tokenizer::quantizer::ResidualQuantizer;
-use crate::tokenizer::sam2::mask_decoder::best_masks;
+use crate::tokenizer::sam2::mask_decoder::{Candidates, best_masks};
 use crate::tokenizer::weights::{FingerprintBuilder, generate};
 use crate::tokenizer::{Config, EmbeddedImage, MaskTokenizer, Network, Result, preprocess};
 use crate::words::WordFormat;
@@ -165,7 +165,7 @@ fn hiera_l_matches_the_reference() {
                 .embed([Some(codes[2 * k] as u32), Some(codes[2 * k + 1] as u32)])
         };
         let predictions = tokenizer
-            .decode_batch(&embedded, (0..8).map(rows).collect())
+            .decode_batch(&embedded, (0..8).map(rows).collect(), Candidates::Three)
             .unwrap();
         let best = best_masks(&predictions.ious).unwrap();
         for (k, best) in best.into_iter().enumerate() {

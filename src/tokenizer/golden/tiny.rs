@@ -3,6 +3,7 @@
 use super::*;
 use crate::image_file::resize;
 use crate::tokenizer::parameters::{Parameters, Scope};
+use crate::tokenizer::sam2::mask_decoder::{Candidates, best_masks};
 use crate::tokenizer::sam2::position::sine_encoding;
 use crate::tokenizer::*;
 
@@ -221,7 +222,9 @@ fn codes_decode_to_the_reference_masks() {
                 })
                 .collect();
             let embeddings = codes.iter().map(|c| tokenizer.embed_codes(c).unwrap()).collect();
-            let predictions = tokenizer.decode_batch(&embedded, embeddings).unwrap();
+            let predictions = tokenizer
+                .decode_batch(&embedded, embeddings, Candidates::Three)
+                .unwrap();
             let best = best_masks(&predictions.ious).unwrap();
             let decoded = tokenizer.decode(&embedded, &codes).unwrap();
             // Together, because a single score near zero has no scale of its own.

@@ -88,6 +88,18 @@ impl Groups {
         self.rows.len() / self.size
     }
 
+    /// Panics unless every row below `count` is in exactly one group, and no other row is.
+    fn assert_permutation(&self, count: usize) {
+        let mut seen = vec![false; count];
+        for row in self.rows.iter().filter(|row| **row != PADDING) {
+            let is_new = seen
+                .get_mut(*row as usize)
+                .is_some_and(|seen| !std::mem::replace(seen, true));
+            assert!(is_new, "query row {row} is outside the output or in two groups");
+        }
+        assert!(seen.iter().all(|seen| *seen), "a query row is in no group");
+    }
+
     fn group(&self, index: usize) -> &[u32] {
         &self.rows[index * self.size..(index + 1) * self.size]
     }
@@ -140,16 +152,9 @@ impl Attention<'_> {
             self.k_groups.len(),
             "queries and keys must have the same groups"
         );
-        let mut out = vec![0.0_f32; self.out_rows * width];
+        let mut out: Vec<f32> = Vec::with_capacity(self.out_rows * width);
         let target = Output(out.as_mut_ptr());
-        let limit = self
-            .q_groups
-            .rows
-            .iter()
-            .filter(|r| **r != PADDING)
-            .max()
-            .map_or(0, |r| *r as usize + 1);
-        assert!(limit <= self.out_rows, "a query row lies outside the output");
+        self.q_groups.assert_permutation(self.out_rows);
         let units = self.q_groups.len() * self.heads;
         let arch = Arch::new();
         let panels = arch.dispatch(Panels(self.q_groups.size));
@@ -192,6 +197,8 @@ impl Attention<'_> {
                 });
             });
         }
+        // SAFETY: every row below out_rows is in a group (asserted above), and its group's tasks wrote all heads.
+        unsafe { out.set_len(self.out_rows * width) };
         out
     }
 
@@ -269,11 +276,13 @@ impl WithSimd for Attend<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let group = self.attention.q_groups.group(self.unit / self.attention.heads);
-        let width = TILE_VECTORS * S::F32_LANES;
+        // Panels of nearly equal width: one of a single vector could not hide the latency of its products.
+        let vectors = group.len().div_ceil(S::F32_LANES);
+        let panels = vectors.div_ceil(TILE_VECTORS);
+        let start = |panel: usize| (vectors * panel / panels * S::F32_LANES).min(group.len());
         let mut scratch = Scratch::default();
         for panel in self.panels.clone() {
-            let rows = &group[panel * width..group.len().min((panel + 1) * width)];
-            // A last panel that is mostly padding runs with fewer vectors.
+            let rows = &group[start(panel)..start(panel + 1)];
             match (S::REGISTER_COUNT >= 32, rows.len().div_ceil(S::F32_LANES)) {
                 (true, 1) => self.panel::<S, TILE_ROWS_WIDE, 1>(simd, rows, &mut scratch),
                 (true, 2) => self.panel::<S, TILE_ROWS_WIDE, 2>(simd, rows, &mut scratch),

@@ -7,7 +7,7 @@
 use super::attention::{Attention, Groups, Operand};
 use super::gemm::{Fused, PackedMatrix, row_statistics};
 use super::{simd, with_values};
-use crate::tokenizer::Result;
+use crate::tokenizer::{Result, TokenizerError};
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, Layout, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -384,10 +384,17 @@ impl CustomOp3 for LinearLayer {
         grad: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        let sums =
-            with_values(&grad, |g| column_sums(g, bias.elem_count())).map_err(candle_core::Error::wrap)?;
+        let (rows, inputs) = x.dims2()?;
+        let transposed = weight.t()?.contiguous()?;
+        let products = with_values(&grad, |g| {
+            let slope = with_values(&transposed, |w| {
+                PackedMatrix::new(w, inputs, bias.elem_count()).multiply(g, rows, &Fused::NONE)
+            })?;
+            Ok::<_, TokenizerError>((slope, column_sums(g, bias.elem_count())))
+        });
+        let (slope, sums) = products.and_then(|p| p).map_err(candle_core::Error::wrap)?;
         Ok((
-            Some(grad.matmul(weight)?),
+            Some(Tensor::from_vec(slope, x.shape(), x.device())?),
             Some(grad.t()?.matmul(x)?),
             Some(Tensor::from_vec(sums, bias.shape(), bias.device())?),
         ))

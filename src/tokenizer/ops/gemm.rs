@@ -19,7 +19,7 @@ pub(super) const MAX_TILE: usize = TILE_ROWS_WIDE * TILE_VECTORS * 16;
 /// Depth of one pass: a pass of the left block and one panel of the right side stay in the second-level cache.
 const MAX_PASS_DEPTH: usize = 768;
 /// Rows one task works on.
-const TASK_ROWS: usize = 64;
+const TASK_ROWS: usize = 128;
 
 /// What happens to an element after the sum of products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,12 +202,15 @@ impl Block<'_> {
         let passes = depth.div_ceil(MAX_PASS_DEPTH).max(1);
         let pass_depth = depth.div_ceil(passes);
         let mut packed = vec![0.0_f32; tiles * MR * pass_depth];
-        let statistics = self.fused.normalize.map(|eps| {
-            let rows = &self.x[self.rows.start * depth..self.rows.end * depth];
-            rows.chunks_exact(depth)
-                .map(|row| row_statistics(simd, row, eps))
-                .collect::<Vec<_>>()
-        });
+        // Plain loops: what a closure holds is compiled without the vector instructions of its surroundings.
+        let mut statistics = Vec::new();
+        if let Some(eps) = self.fused.normalize {
+            statistics.reserve(self.rows.len());
+            for row in self.rows.clone() {
+                statistics.push(row_statistics(simd, &self.x[row * depth..][..depth], eps));
+            }
+        }
+        let statistics = self.fused.normalize.is_some().then_some(statistics.as_slice());
         // Sums of earlier passes; only products deeper than one pass need it.
         let mut partial = vec![
             0.0_f32;
@@ -221,7 +224,7 @@ impl Block<'_> {
         for pass in 0..passes {
             let first = pass * pass_depth;
             let pass_depth = pass_depth.min(depth - first);
-            self.pack::<S, MR>(simd, first, pass_depth, statistics.as_deref(), &mut packed);
+            self.pack::<S, MR>(simd, first, pass_depth, statistics, &mut packed);
             for (p, panel) in self.panels.clone().enumerate() {
                 let b = &self.matrix.panels[(panel * depth + first) * width..][..pass_depth * width];
                 for t in 0..tiles {
@@ -359,8 +362,11 @@ pub(super) fn row_statistics<S: Simd>(simd: S, row: &[f32], eps: f32) -> (f32, f
         let d = simd.sub_f32s(*v, means);
         squares = simd.mul_add_f32s(d, d, squares);
     }
-    let tail: f32 = tail.iter().map(|v| (v - mean) * (v - mean)).sum();
-    let variance = (simd.reduce_sum_f32s(squares) + tail) / n;
+    let mut squares = simd.reduce_sum_f32s(squares);
+    for v in tail {
+        squares += (v - mean) * (v - mean);
+    }
+    let variance = squares / n;
     (mean, 1.0 / (variance + eps).sqrt())
 }
 
@@ -381,7 +387,9 @@ fn transpose_into<const MR: usize>(
         for r in 0..MR {
             values[r].copy_from_slice(&rows[r][block * BLOCK..][..BLOCK]);
             if normalize {
-                values[r].iter_mut().for_each(|v| *v = (*v - shift[r]) * scale[r]);
+                for value in &mut values[r] {
+                    *value = (*value - shift[r]) * scale[r];
+                }
             }
         }
         let out = &mut tile[block * BLOCK * MR..][..BLOCK * MR];

@@ -15,6 +15,8 @@ mod differentiable;
 mod gemm;
 mod linear;
 mod norm;
+#[expect(unsafe_code, reason = "parallel tasks write disjoint chunks of one result")]
+mod output;
 mod pooling;
 mod simd;
 

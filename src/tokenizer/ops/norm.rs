@@ -2,6 +2,7 @@
 
 use super::differentiable::layer_norm;
 use super::gemm::row_statistics;
+use super::output::filled;
 use super::{Activation, simd, with_values};
 use crate::tokenizer::Result;
 use crate::tokenizer::parameters::Scope;
@@ -93,14 +94,11 @@ struct Affine<'a> {
 fn normalize(x: &[f32], affine: &Affine<'_>) -> Vec<f32> {
     const ROWS: usize = 64;
     let channels = affine.gamma.len();
-    let mut out = vec![0.0_f32; x.len()];
     let arch = Arch::new();
-    out.par_chunks_mut(ROWS * channels)
-        .zip(x.par_chunks(ROWS * channels))
-        .for_each(|(out, x)| {
-            arch.dispatch(Rows { x, out, affine });
-        });
-    out
+    filled(x.len(), ROWS * channels, |task, out| {
+        let x = &x[task * ROWS * channels..][..out.len()];
+        arch.dispatch(Rows { x, out, affine });
+    })
 }
 
 struct Rows<'a> {

@@ -1,9 +1,9 @@
 //! Max pooling.
 
+use super::output::filled;
 use super::with_values;
 use crate::tokenizer::Result;
 use candle_core::{D, Tensor};
-use rayon::prelude::*;
 
 /// 2x2 max pooling of the first `channels` columns of a `(batch, height, width, columns)` map.
 ///
@@ -15,27 +15,24 @@ pub(crate) fn max_pool_2x2(x: &Tensor, channels: usize, fused: bool) -> Result<T
         let x = x.narrow(D::Minus1, 0, channels)?.contiguous()?;
         return Ok(x.reshape((batch, h, 2, w, 2, channels))?.max(4)?.max(2)?);
     }
-    let mut out = vec![0.0_f32; batch * h * w * channels];
-    with_values(x, |x| {
-        out.par_chunks_exact_mut(w * channels)
-            .enumerate()
-            .for_each(|(row, out)| {
-                let top = (row / h * height + row % h * 2) * width * columns;
-                let bottom = top + width * columns;
-                for (column, out) in out.chunks_exact_mut(channels).enumerate() {
-                    let left = column * 2 * columns;
-                    let [a, b, c, d] = [
-                        top + left,
-                        top + left + columns,
-                        bottom + left,
-                        bottom + left + columns,
-                    ]
-                    .map(|start| &x[start..start + channels]);
-                    for (i, out) in out.iter_mut().enumerate() {
-                        *out = a[i].max(b[i]).max(c[i].max(d[i]));
-                    }
+    let out = with_values(x, |x| {
+        filled(batch * h * w * channels, w * channels, |row, out| {
+            let top = (row / h * height + row % h * 2) * width * columns;
+            let bottom = top + width * columns;
+            for (column, out) in out.chunks_exact_mut(channels).enumerate() {
+                let left = column * 2 * columns;
+                let [a, b, c, d] = [
+                    top + left,
+                    top + left + columns,
+                    bottom + left,
+                    bottom + left + columns,
+                ]
+                .map(|start| &x[start..start + channels]);
+                for (i, out) in out.iter_mut().enumerate() {
+                    *out = a[i].max(b[i]).max(c[i].max(d[i]));
                 }
-            });
+            }
+        })
     })?;
     Ok(Tensor::from_vec(out, (batch, h, w, channels), x.device())?)
 }

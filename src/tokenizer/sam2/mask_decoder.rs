@@ -9,7 +9,7 @@ use crate::tokenizer::Result;
 use crate::tokenizer::config::{Config, NUM_MASK_TOKENS};
 use crate::tokenizer::ops::{Activation, Around, Linear, Norm, WeightLayout};
 use crate::tokenizer::parameters::Scope;
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use candle_nn::ops::sigmoid;
 
 const NORM_EPS: f64 = 1e-6;
@@ -40,6 +40,17 @@ pub(crate) struct HighResolution {
     pub(crate) stride8: Tensor,
 }
 
+/// Which of the decoder's masks are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Candidates {
+    /// The one for a prompt that is not ambiguous.
+    Single,
+    /// The three for one that may mean several things.
+    Three,
+    /// Of those three the one with the highest predicted IoU; the other two are not even computed.
+    BestOfThree,
+}
+
 /// What the decoder gives for a batch of prompts.
 #[derive(Debug)]
 pub(crate) struct MaskPredictions {
@@ -49,6 +60,8 @@ pub(crate) struct MaskPredictions {
     pub(crate) ious: Tensor,
     /// Logit of "there is an object", `(batch, 1)`.
     pub(crate) object_score: Tensor,
+    /// The image features after the transformer, `(batch, cells, d_model)`.
+    pub(crate) features: Tensor,
 }
 
 impl MaskDecoder {
@@ -128,13 +141,12 @@ impl MaskDecoder {
     /// Prompt tokens `(batch, tokens, d_model)` on features `(1 or batch, cells, d_model)`; the high-resolution
     /// features belong to one image.
     ///
-    /// With `multimask` the three candidates for ambiguous prompts, otherwise the single mask.
     pub(crate) fn forward(
         &self,
         sparse: &Tensor,
         image: ImageKeys<'_>,
         high_resolution: &HighResolution,
-        multimask: bool,
+        candidates: Candidates,
     ) -> Result<MaskPredictions> {
         let (batch, _, dim) = sparse.dims3()?;
         let output_tokens = Tensor::cat(&self.output_tokens, 0)?.unsqueeze(0)?;
@@ -145,25 +157,33 @@ impl MaskDecoder {
         let token = |index: usize| -> Result<Tensor> {
             Ok(tokens.narrow(1, index, 1)?.contiguous()?.reshape((batch, dim))?)
         };
-        let masks = if multimask { 1..NUM_MASK_TOKENS } else { 0..1 };
-        let logits = self.masks(&features, high_resolution, masks.clone(), &token)?;
+        let masks = match candidates {
+            Candidates::Single => 0..1,
+            Candidates::Three | Candidates::BestOfThree => 1..NUM_MASK_TOKENS,
+        };
         let ious = sigmoid(&self.iou_head.forward(&token(1)?)?)?;
+        let mut ious = ious.narrow(1, masks.start, masks.len())?.contiguous()?;
+        let kernels = masks
+            .map(|mask| self.hypernetworks[mask].forward(&token(2 + mask)?))
+            .collect::<Result<Vec<_>>>()?;
+        let mut kernels = Tensor::stack(&kernels, 1)?;
+        if candidates == Candidates::BestOfThree {
+            let best = best_masks(&ious)?;
+            kernels = select(&kernels, &best)?.unsqueeze(1)?;
+            ious = select(&ious, &best)?.unsqueeze(1)?;
+        }
         Ok(MaskPredictions {
-            logits,
-            ious: ious.narrow(1, masks.start, masks.len())?.contiguous()?,
+            logits: self.masks(&features, high_resolution, &kernels)?,
+            ious,
             object_score: self.object_score_head.forward(&token(0)?)?,
+            features,
         })
     }
 
-    /// Upscales the features and takes their product with each mask token's hypernetwork output.
-    fn masks(
-        &self,
-        features: &Tensor,
-        high_resolution: &HighResolution,
-        masks: std::ops::Range<usize>,
-        token: &dyn Fn(usize) -> Result<Tensor>,
-    ) -> Result<Tensor> {
+    /// Upscales the features and takes their product with each hypernetwork's output, `(batch, masks, d_model / 8)`.
+    fn masks(&self, features: &Tensor, high_resolution: &HighResolution, kernels: &Tensor) -> Result<Tensor> {
         let (batch, cells, _) = features.dims3()?;
+        let masks = kernels.dim(1)?;
         let (grid, c0, c1) = (self.grid, self.d_model / 8, self.d_model / 4);
         let with_row_bias = |row_bias, activation| Around {
             row_bias: Some(row_bias),
@@ -180,19 +200,14 @@ impl MaskDecoder {
         let x = self.upsampling[1]
             .apply(&x, with_row_bias(&high_resolution.stride4, Activation::Gelu))?
             .reshape((batch, cells * 16, c0))?;
-        let kernels = masks
-            .clone()
-            .map(|mask| self.hypernetworks[mask].forward(&token(2 + mask)?))
-            .collect::<Result<Vec<_>>>()?;
-        let kernels = Tensor::stack(&kernels, 1)?;
         let logits = kernels.matmul(&x.transpose(1, 2)?)?;
         // (grid row, grid column, child row, child column, grandchild row, grandchild column) to raster order.
         let side = 4 * grid;
         Ok(logits
-            .reshape(vec![batch * masks.len(), grid, grid, 2, 2, 2, 2])?
+            .reshape(vec![batch * masks, grid, grid, 2, 2, 2, 2])?
             .permute(vec![0, 1, 3, 5, 2, 4, 6])?
             .contiguous()?
-            .reshape((batch, masks.len(), side, side))?)
+            .reshape((batch, masks, side, side))?)
     }
 }
 
@@ -231,12 +246,12 @@ pub(crate) fn best_masks(ious: &Tensor) -> Result<Vec<usize>> {
     Ok(best.collect())
 }
 
-/// Picks mask `indices[b]` of prompt `b` from `(batch, masks, side, side)`: `(batch, side, side)`.
-pub(crate) fn select_masks(logits: &Tensor, indices: &[usize]) -> Result<Tensor> {
+/// Entry `indices[b]` of each element `b` of `(batch, candidates, …)`: `(batch, …)`.
+pub(crate) fn select(candidates: &Tensor, indices: &[usize]) -> Result<Tensor> {
     let picked = indices
         .iter()
         .enumerate()
-        .map(|(b, i)| Ok(logits.get(b)?.get(*i)?))
+        .map(|(b, i)| Ok(candidates.get(b)?.get(*i)?))
         .collect::<Result<Vec<_>>>()?;
-    Ok(Tensor::stack(&picked, D::Minus(picked[0].rank() + 1))?)
+    Ok(Tensor::stack(&picked, 0)?)
 }

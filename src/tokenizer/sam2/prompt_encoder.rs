@@ -119,14 +119,24 @@ impl PromptEncoder {
             .map(|p| f32::from(u8::from(p.label != PointLabel::Padding)))
             .collect();
         let keep = Tensor::from_vec(keep, (prompts.len() * count, 1), &self.device)?;
-        let labels = prompts.iter().flatten().map(|p| match p.label {
-            PointLabel::Padding => &self.not_a_point_embed,
-            PointLabel::Negative => &self.point_embeddings[0],
-            PointLabel::Positive => &self.point_embeddings[1],
-            PointLabel::TopLeft => &self.point_embeddings[2],
-            PointLabel::BottomRight => &self.point_embeddings[3],
-        });
-        let labels = Tensor::cat(&labels.collect::<Vec<_>>(), 0)?;
+        let rows = [
+            vec![&self.not_a_point_embed],
+            self.point_embeddings.iter().collect(),
+        ]
+        .concat();
+        let labels: Vec<u32> = prompts
+            .iter()
+            .flatten()
+            .map(|p| match p.label {
+                PointLabel::Padding => 0,
+                PointLabel::Negative => 1,
+                PointLabel::Positive => 2,
+                PointLabel::TopLeft => 3,
+                PointLabel::BottomRight => 4,
+            })
+            .collect();
+        let labels = Tensor::from_vec(labels, prompts.len() * count, &self.device)?;
+        let labels = Tensor::cat(&rows, 0)?.index_select(&labels, 0)?;
         Ok((features.broadcast_mul(&keep)? + labels)?.reshape((prompts.len(), count, self.d_model))?)
     }
 
