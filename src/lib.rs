@@ -14,6 +14,7 @@ pub mod dataset;
 pub mod scenes;
 pub mod tokenizer;
 
+pub mod evaluation;
 pub mod training;
 
 pub mod cli;

@@ -8,6 +8,7 @@ mod bench;
 mod decode;
 pub mod diagnostics;
 mod encode;
+mod eval;
 mod exit_code;
 mod inputs;
 mod model;
@@ -95,6 +96,7 @@ enum Command {
     Model(model::ModelArgs),
     Bench(bench::BenchArgs),
     Train(train::TrainArgs),
+    Eval(eval::EvalArgs),
 }
 
 impl Cli {
@@ -146,6 +148,7 @@ impl Cli {
             Command::Model(args) => model::run(args, global, out),
             Command::Bench(args) => bench::run(args, global, out),
             Command::Train(args) => train::run(args, global, out),
+            Command::Eval(args) => eval::run(args, global, out),
         }
     }
 }

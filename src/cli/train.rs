@@ -114,7 +114,7 @@ pub(super) fn run(args: &TrainArgs, global: &GlobalArgs, out: &mut dyn Write) ->
     Ok(ExitCode::AllWell)
 }
 
-fn progress_bar(steps: u64) -> ProgressBar {
+pub(super) fn progress_bar(steps: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

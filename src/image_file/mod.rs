@@ -7,6 +7,7 @@
 mod decode;
 mod error;
 mod mask_file;
+mod png_file;
 mod raster;
 pub mod resize;
 mod tiff_file;
@@ -17,6 +18,7 @@ use std::path::Path;
 
 pub use self::error::ImageFileError;
 pub use self::mask_file::{MaskFile, decode_mask, read_mask, write_mask_png};
+pub use self::png_file::write_rgb_png;
 use crate::geometry::ImageSize;
 
 /// How large a file may be before it is refused.
