@@ -17,4 +17,6 @@ pub mod tokenizer;
 pub mod evaluation;
 pub mod training;
 
+pub mod worker;
+
 pub mod cli;

@@ -47,7 +47,7 @@ pub(super) fn run(args: &EvalArgs, global: &GlobalArgs, out: &mut dyn Write) -> 
     };
     let cases: Box<dyn Iterator<Item = Case>> =
         Box::new(generated_cases(args.generated, args.seed, args.size)?);
-    let bar = super::train::progress_bar(args.generated);
+    let bar = super::progress::bar(args.generated);
     let evaluation = evaluate(&tokenizer, cases, measures, |images| {
         bar.set_position(images);
         true

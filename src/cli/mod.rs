@@ -13,10 +13,12 @@ mod exit_code;
 mod inputs;
 mod model;
 mod output_files;
+mod progress;
 mod segment;
 mod stages;
 mod table;
 pub mod threads;
+mod tokenize;
 mod train;
 mod words;
 
@@ -92,6 +94,7 @@ enum Command {
     Decode(decode::DecodeArgs),
     Segment(segment::SegmentArgs),
     Annotate(annotate::AnnotateArgs),
+    Tokenize(tokenize::TokenizeArgs),
     Words(words::WordsArgs),
     Model(model::ModelArgs),
     Bench(bench::BenchArgs),
@@ -144,6 +147,7 @@ impl Cli {
             Command::Decode(args) => decode::run(args, global, out),
             Command::Segment(args) => segment::run(args, global, out),
             Command::Annotate(args) => annotate::run(args, global, out),
+            Command::Tokenize(args) => tokenize::run(args, global, out),
             Command::Words(args) => words::run(args, global.json, out),
             Command::Model(args) => model::run(args, global, out),
             Command::Bench(args) => bench::run(args, global, out),

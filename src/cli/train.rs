@@ -85,7 +85,7 @@ pub(super) fn run(args: &TrainArgs, global: &GlobalArgs, out: &mut dyn Write) ->
         init: args.init.clone(),
     };
     let device = ChosenDevice::open(global.device)?;
-    let bar = progress_bar(args.steps);
+    let bar = super::progress::bar(args.steps);
     let mut window = Window::default();
     let mut failed = None;
     // Inside the pool, so that the thousands of small tasks of a step need no hand-over between threads.
@@ -112,14 +112,6 @@ pub(super) fn run(args: &TrainArgs, global: &GlobalArgs, out: &mut dyn Write) ->
         writeln!(out, "the model is in {}", args.out.display())?;
     }
     Ok(ExitCode::AllWell)
-}
-
-pub(super) fn progress_bar(steps: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} left {eta}  {msg}");
-    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Averages of some steps.
