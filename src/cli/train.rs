@@ -1,12 +1,11 @@
 //! `samtok train`: makes a model from generated scenes, showing how it goes.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{ExitCode, GlobalArgs};
