@@ -14,7 +14,9 @@ pub mod dataset;
 pub mod scenes;
 pub mod tokenizer;
 
+pub mod audit;
 pub mod evaluation;
+pub mod interchange;
 pub mod training;
 
 pub mod worker;

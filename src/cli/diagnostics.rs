@@ -56,7 +56,7 @@ pub(super) fn sentence(error: &anyhow::Error) -> String {
 }
 
 /// Text with control characters escaped: file names may hold anything, and a message is one line.
-struct Printable<'a>(&'a str);
+pub(super) struct Printable<'a>(pub(super) &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,17 +5,22 @@
 
 mod annotate;
 mod bench;
+mod check;
+mod conversion;
 mod decode;
 pub mod diagnostics;
 mod encode;
 mod eval;
 mod exit_code;
+mod export;
+mod import;
 mod inputs;
 mod model;
 mod output_files;
 mod progress;
 mod segment;
 mod stages;
+mod stats;
 mod table;
 pub mod threads;
 mod tokenize;
@@ -96,6 +101,10 @@ enum Command {
     Annotate(annotate::AnnotateArgs),
     Tokenize(tokenize::TokenizeArgs),
     Words(words::WordsArgs),
+    Check(check::CheckArgs),
+    Stats(stats::StatsArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Model(model::ModelArgs),
     Bench(bench::BenchArgs),
     Train(train::TrainArgs),
@@ -149,6 +158,10 @@ impl Cli {
             Command::Annotate(args) => annotate::run(args, global, out),
             Command::Tokenize(args) => tokenize::run(args, global, out),
             Command::Words(args) => words::run(args, global.json, out),
+            Command::Check(args) => check::run(args, global.json, global.quiet, out),
+            Command::Stats(args) => stats::run(args, global.json, global.quiet, out),
+            Command::Export(args) => export::run(args, global, out),
+            Command::Import(args) => import::run(args, global, out),
             Command::Model(args) => model::run(args, global, out),
             Command::Bench(args) => bench::run(args, global, out),
             Command::Train(args) => train::run(args, global, out),

@@ -40,6 +40,21 @@ pub fn candidates(text: &str) -> impl Iterator<Item = Candidate<'_>> {
     })
 }
 
+/// `text` with other ids in its mentions; what `new_id` does not know stays.
+pub fn renamed<'n>(text: &str, new_id: impl Fn(&str) -> Option<&'n str>) -> String {
+    let mut renamed = String::with_capacity(text.len());
+    let mut from = 0;
+    for candidate in candidates(text) {
+        if let Some(id) = new_id(candidate.id) {
+            renamed.push_str(&text[from..candidate.range.start + OPEN.len()]);
+            renamed.push_str(id);
+            from = candidate.range.end - CLOSE.len();
+        }
+    }
+    renamed.push_str(&text[from..]);
+    renamed
+}
+
 /// The regions of a document by id, to look mentions up in many texts.
 #[derive(Debug)]
 pub struct RegionWords<'a> {
@@ -99,6 +114,23 @@ mod tests {
             region
         };
         ids.iter().map(region).collect()
+    }
+
+    #[test]
+    fn mentions_are_renamed_and_the_rest_stays() {
+        let new_id = |id: &str| match id {
+            "r1" => Some("r12"),
+            "r2" => Some("r1"),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("", ""),
+            ("[[r1]] and [[r2]]", "[[r12]] and [[r1]]"),
+            ("[[r3]] [r1] [[[r1]]]", "[[r3]] [r1] [[[r12]]]"),
+            ("é[[r2]][[x[[r1]]é", "é[[r1]][[x[[r12]]é"),
+        ] {
+            assert_eq!(renamed(text, new_id), expected);
+        }
     }
 
     #[test]

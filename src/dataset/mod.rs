@@ -7,9 +7,19 @@
 //! No data is lost: keys that this version does not know survive at every level, a file that cannot be read is never
 //! overwritten, and neither is one that somebody else changed in the meantime.
 
+pub mod backup;
 pub mod document;
+pub mod edit;
+pub mod folder;
 pub mod format;
+pub mod history;
+pub mod index;
+mod lock;
 pub mod mention;
+pub mod merge;
+pub mod natural_order;
+#[cfg(test)]
+mod sample;
 pub mod store;
 pub mod timestamp;
 pub mod vocabulary;
@@ -18,6 +28,9 @@ pub use self::document::{
     Attributes, Caption, Conversation, Document, ImageRef, MaskWords, Region, RegionMask, Tokenizer, Turn,
     UnknownKeys,
 };
-pub use self::store::{DatasetError, Sidecar, sidecar_path};
+pub use self::edit::{ConversationChange, Edit, EditError, MaskChange, Mentions, RegionChange};
+pub use self::history::History;
+pub use self::merge::{Conflict, Merged};
+pub use self::store::{DatasetError, Saved, Sidecar, sidecar_path};
 pub use self::timestamp::Timestamp;
 pub use self::vocabulary::{Color, Role, Status, Task};

@@ -1,15 +1,14 @@
 //! Mask files: what counts as the region in the many ways that people save masks, and masks written as PNG.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _};
-use tempfile::NamedTempFile;
 
 use super::raster::{Grey, Raster, high_byte};
 use super::{ImageFileError, Limits, decode, read_bytes};
+use crate::atomic_file::{AtomicFile, Existing};
 use crate::geometry::ImageSize;
 use crate::mask::Mask;
 
@@ -119,40 +118,29 @@ pub fn decode_mask(
 /// # Errors
 /// [`ImageFileError`] where the folder is missing or may not be written, or the disk is full.
 pub fn write_mask_png(path: &Path, mask: &Mask) -> Result<(), ImageFileError> {
+    let png = encode_mask_png(mask).map_err(|error| ImageFileError::from_io(error, path))?;
+    // A folder cannot be replaced, which not every system says in those words.
+    let written = if path.is_dir() {
+        Err(io::ErrorKind::IsADirectory.into())
+    } else {
+        AtomicFile::write(path, &png, Existing::Replace)
+    };
+    written.map_err(|error| ImageFileError::from_io(error, path))
+}
+
+/// `mask` as the bytes of an 8-bit grey PNG, 0 and 255, for a file that has it inside.
+///
+/// # Errors
+/// If the encoder fails, which it does for no mask.
+pub fn encode_mask_png(mask: &Mask) -> io::Result<Vec<u8>> {
     let grey: Vec<u8> = mask.to_bytes().iter().map(|&set| set * 255).collect();
     let size = mask.size();
     let mut png = Vec::new();
     // Without a filter, long runs of 0 and 255 compress best.
     PngEncoder::new_with_quality(&mut png, CompressionType::Default, FilterType::NoFilter)
         .write_image(&grey, size.width, size.height, ExtendedColorType::L8)
-        .map_err(|error| ImageFileError::Io {
-            source: io::Error::other(error),
-            path: path.to_path_buf(),
-        })?;
-    replace(path, &png).map_err(|error| ImageFileError::from_io(error, path))
-}
-
-/// Writes a file beside `path` and renames it over `path` once it is safely on disk.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".samtok-").suffix(".tmp");
-    // Without this, other users could not read the file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file: NamedTempFile = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    // Only now is the new name on disk; a file system that cannot do this keeps the file all the same.
-    let _synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
+        .map_err(io::Error::other)?;
+    Ok(png)
 }
 
 /// The grey levels that occur, ascending.
@@ -211,6 +199,8 @@ fn is_photograph(raster: &Raster, grey: &Grey) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb};
 
     use super::super::sample::{Tiff, decoded, encoded, gradient, jpeg_with_orientation, palette_png};

@@ -6,6 +6,7 @@
 
 mod decode;
 mod error;
+mod jpeg_file;
 mod mask_file;
 mod png_file;
 mod raster;
@@ -17,7 +18,8 @@ use std::io::{BufReader, Read as _, Seek as _};
 use std::path::Path;
 
 pub use self::error::ImageFileError;
-pub use self::mask_file::{MaskFile, decode_mask, read_mask, write_mask_png};
+pub use self::jpeg_file::encode_jpeg;
+pub use self::mask_file::{MaskFile, decode_mask, encode_mask_png, read_mask, write_mask_png};
 pub use self::png_file::write_rgb_png;
 use crate::geometry::ImageSize;
 

@@ -204,7 +204,7 @@ pub fn tokenize(
             summary.take(result);
             report(&summary.progress);
         }
-        Ok(())
+        Ok::<_, TokenizeError>(())
     })?;
     Ok(summary)
 }

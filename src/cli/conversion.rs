@@ -1,0 +1,77 @@
+//! What `samtok export` and `samtok import` share: names of formats, a progress bar, and how they end.
+
+use std::io::IsTerminal as _;
+use std::ops::ControlFlow;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{ExitCode, GlobalArgs, diagnostics};
+use crate::interchange::{Failure, Format, Progress, Stage};
+
+/// All formats with what they are, for the help.
+pub(super) fn format_list() -> String {
+    let width = Format::ALL.iter().map(|format| format.name().len()).max().unwrap_or(0);
+    let line = |format: &Format| format!("  {:<width$}  {}\n", format.name(), format.description());
+    format!("Formats:\n{}", Format::ALL.iter().map(line).collect::<String>())
+}
+
+/// Shows on a terminal how far a conversion is.
+#[derive(Debug)]
+pub(super) struct Bar {
+    bar: ProgressBar,
+    stage: Option<Stage>,
+}
+
+impl Bar {
+    pub(super) fn new(global: &GlobalArgs) -> Self {
+        let is_shown = !global.quiet && std::io::stderr().is_terminal();
+        let bar = if is_shown { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        Self { bar, stage: None }
+    }
+
+    /// Takes note of `progress`; nobody stops a conversion here but by ending the program.
+    pub(super) fn show(&mut self, progress: Progress) -> ControlFlow<()> {
+        if self.stage != Some(progress.stage) {
+            self.stage = Some(progress.stage);
+            let (activity, template) = match progress.stage {
+                Stage::Reading => ("reading", "{msg} {pos} images, {elapsed}"),
+                Stage::Writing => ("writing", "{msg} {bar:24} {pos}/{len} left {eta}"),
+                Stage::Checking => ("reading again", "{msg} {bar:24} {pos}/{len} left {eta}"),
+            };
+            let style = ProgressStyle::with_template(template);
+            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar.set_message(activity);
+        }
+        if let Some(total) = progress.total {
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(progress.done);
+        ControlFlow::Continue(())
+    }
+
+    pub(super) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Reports what failed, and answers how a conversion of `done` images ended that was written or not.
+pub(super) fn ending(failures: &[Failure], done: u64, is_written: bool) -> ExitCode {
+    for failure in failures {
+        diagnostics::report_text(&with_path(failure));
+    }
+    if !is_written {
+        diagnostics::report_text("something would be lost, so nothing was written; leave out --strict to accept that");
+        return ExitCode::NothingDone;
+    }
+    ExitCode::of(usize::try_from(done).unwrap_or(usize::MAX), failures.len())
+}
+
+/// The sentence of a failure with its path at the end, where it is not there already.
+fn with_path(failure: &Failure) -> String {
+    let path = failure.path.display().to_string();
+    if failure.error.contains(&path) {
+        failure.error.clone()
+    } else {
+        format!("{}: {path}", failure.error)
+    }
+}

@@ -1,0 +1,280 @@
+//! What other programs have no field for, carried through their files under a key of our own.
+//!
+//! [`Carried`] is a document as its sidecar has it, less the pixels. Written into a foreign file under [`KEY`], it
+//! comes back through every program that keeps keys it does not know. What such a program does know may have been
+//! changed there, so on the way back its own fields win wherever they differ from what was written.
+
+use super::{Annotated, Arrived, FoundImage, Notes, Result};
+use crate::dataset::{Caption, DatasetError, Document, ImageRef, Region, format};
+use crate::geometry::ImageSize;
+use crate::mask::Rle;
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+/// The key of our own in foreign files.
+pub(super) const KEY: &str = "samtok";
+
+/// Stands between captions in a field that holds one text.
+const CAPTION_BREAK: &str = "\n\n";
+
+/// A document in the words of its sidecar, without pixels.
+#[derive(Debug)]
+pub(super) struct Carried {
+    /// Everything but the regions.
+    pub(super) document: Value,
+    /// One object per region, in the order of the document.
+    pub(super) regions: Vec<Value>,
+}
+
+impl Carried {
+    /// What of `item` goes beyond pixels.
+    ///
+    /// # Errors
+    /// If the document could not be written as a sidecar either.
+    pub(super) fn of(item: &Annotated) -> Result<Self> {
+        let mut document = item.document.clone();
+        let blank = blank(document.image.size)?;
+        for region in &mut document.regions {
+            if region.mask.rle.size() == blank.size() {
+                region.mask.rle = blank.clone();
+            }
+        }
+        let failed = |source| DatasetError::Format { source, path: item.path.clone() };
+        let sidecar = format::write(&document).map_err(failed)?;
+        // What was written just now is JSON.
+        let Ok(Value::Object(mut document)) = serde_json::from_slice(&sidecar) else {
+            return Ok(Self { document: json!({}), regions: Vec::new() });
+        };
+        let regions = match document.shift_remove("regions") {
+            Some(Value::Array(regions)) => regions.into_iter().map(without_pixels).collect(),
+            _ => Vec::new(),
+        };
+        Ok(Self { document: Value::Object(document), regions })
+    }
+}
+
+fn without_pixels(mut region: Value) -> Value {
+    if let Value::Object(keys) = &mut region {
+        keys.shift_remove("bbox");
+        keys.shift_remove("area");
+        if let Some(Value::Object(mask)) = keys.get_mut("mask") {
+            mask.shift_remove("size");
+            mask.shift_remove("counts");
+            if mask.is_empty() {
+                keys.shift_remove("mask");
+            }
+        }
+    }
+    region
+}
+
+/// A mask of `size` without a pixel, of which no raster is ever made.
+fn blank(size: ImageSize) -> Result<Rle> {
+    let area = u32::try_from(size.area()).unwrap_or(u32::MAX);
+    Ok(Rle::from_counts(size, vec![area])?)
+}
+
+/// The annotations of one image being put together from a foreign file.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    image: FoundImage,
+    /// What every region read alone needs around it.
+    shell: Map<String, Value>,
+    /// The document, without regions until the end.
+    pub(super) document: Document,
+    regions: Vec<Region>,
+}
+
+impl Assembly {
+    /// Starts with what the file carries of our own, if it does.
+    pub(super) fn new(image: FoundImage, carried: Option<&Value>, notes: &mut Notes) -> Self {
+        let carried = carried.filter(|value| !value.is_null());
+        let (shell, document) = match carried.map(|value| Self::read(&image, value)) {
+            Some(Some(read)) => read,
+            Some(None) => {
+                notes.lost(UNREADABLE, &image.name, "");
+                Self::fresh(&image)
+            }
+            None => Self::fresh(&image),
+        };
+        Self { image, shell, document, regions: Vec::new() }
+    }
+
+    fn fresh(image: &FoundImage) -> (Map<String, Value>, Document) {
+        let document = Document::new(ImageRef::new(&image.path, image.size, None));
+        (shell(image, &Map::new()), document)
+    }
+
+    fn read(image: &FoundImage, carried: &Value) -> Option<(Map<String, Value>, Document)> {
+        let carried = carried.as_object()?;
+        let shell = shell(image, carried);
+        let mut sidecar = carried.clone();
+        sidecar.extend(shell.clone());
+        sidecar.shift_remove("regions");
+        let document = format::read(&serde_json::to_vec(&sidecar).ok()?).ok()?;
+        Some((shell, document))
+    }
+
+    /// The image.
+    pub(super) fn image(&self) -> &FoundImage {
+        &self.image
+    }
+
+    /// The region that a file `carried`, or a new one from `source`, with `mask`; without an id where it is new.
+    pub(super) fn region(
+        &self,
+        carried: Option<&Value>,
+        source: &str,
+        mask: Rle,
+        notes: &mut Notes,
+    ) -> Region {
+        let carried = carried.filter(|value| !value.is_null());
+        match carried.map(|value| self.carried_region(value)) {
+            Some(Some(mut region)) => {
+                region.mask.rle = mask;
+                return region;
+            }
+            Some(None) => notes.lost(UNREADABLE, &self.image.name, ""),
+            None => {}
+        }
+        let mut region = Region::new(String::new(), mask);
+        source.clone_into(&mut region.source);
+        region
+    }
+
+    fn carried_region(&self, carried: &Value) -> Option<Region> {
+        let mut region = carried.as_object()?.clone();
+        let mut mask = match region.shift_remove("mask") {
+            Some(Value::Object(mask)) => mask,
+            _ => Map::new(),
+        };
+        let size = self.image.size;
+        mask.insert("size".to_owned(), json!([size.height, size.width]));
+        mask.insert("counts".to_owned(), blank(size).ok()?.to_compressed().into());
+        region.insert("mask".to_owned(), Value::Object(mask));
+        // A shape that was copied from another image names a tokenizer that is not listed here.
+        let tokenizer = region.get("words").and_then(|words| words.get("tokenizer")?.as_str());
+        if tokenizer.is_some_and(|id| self.document.tokenizers.iter().all(|tokenizer| tokenizer.id != id)) {
+            region.shift_remove("words");
+        }
+        let mut sidecar = self.shell.clone();
+        sidecar.insert("regions".to_owned(), Value::Array(vec![Value::Object(region)]));
+        format::read(&serde_json::to_vec(&sidecar).ok()?).ok()?.regions.pop()
+    }
+
+    /// Adds a region; one without an id, or with that of another, gets one at the end.
+    pub(super) fn push(&mut self, region: Region) {
+        self.regions.push(region);
+    }
+
+    /// The document with its regions.
+    pub(super) fn finish(mut self) -> Arrived {
+        let mut ids = HashSet::new();
+        for region in &mut self.regions {
+            if !region.id.is_empty() && !ids.insert(region.id.clone()) {
+                region.id.clear();
+            }
+        }
+        self.document.regions = self.regions;
+        let first = self.document.next_region_id();
+        let first: u64 = first.strip_prefix('r').and_then(|number| number.parse().ok()).unwrap_or(1);
+        let mut unused = (first..).map(|number| format!("r{number}")).filter(|id| !ids.contains(id));
+        for region in self.document.regions.iter_mut().filter(|region| region.id.is_empty()) {
+            region.id = unused.next().unwrap_or_default();
+        }
+        drop(unused);
+        Arrived { image: self.image, document: self.document }
+    }
+}
+
+const UNREADABLE: &str = "what SAMTok Studio had written into the file was damaged and was left out";
+
+/// A sidecar of `image` with the tokenizers that were carried, and no regions.
+fn shell(image: &FoundImage, carried: &Map<String, Value>) -> Map<String, Value> {
+    let mut keys = match carried.get("image") {
+        Some(Value::Object(keys)) => keys.clone(),
+        _ => Map::new(),
+    };
+    let file_name = ImageRef::new(&image.path, image.size, None).file_name;
+    keys.insert("file_name".to_owned(), file_name.into());
+    keys.insert("width".to_owned(), image.size.width.into());
+    keys.insert("height".to_owned(), image.size.height.into());
+    let tokenizers = carried.get("tokenizers").cloned().unwrap_or(Value::Null);
+    let mut shell = Map::new();
+    shell.insert("format".to_owned(), carried.get("format").cloned().unwrap_or("samtok-annotation".into()));
+    shell.insert("version".to_owned(), carried.get("version").cloned().unwrap_or(1.into()));
+    shell.insert("image".to_owned(), Value::Object(keys));
+    shell.insert("tokenizers".to_owned(), tokenizers);
+    shell
+}
+
+/// All captions of `region` in one text.
+pub(super) fn description(region: &Region) -> String {
+    let texts: Vec<&str> = region.captions.iter().map(|caption| caption.text.as_str()).collect();
+    texts.join(CAPTION_BREAK)
+}
+
+/// Takes the one text for all captions, as [`description`] wrote it or as somebody changed it.
+pub(super) fn take_description(region: &mut Region, text: &str) {
+    if text == description(region) {
+        return;
+    }
+    let texts: Vec<&str> = match region.captions.len() {
+        _ if text.trim().is_empty() => Vec::new(),
+        0 | 1 => vec![text],
+        _ => text.split(CAPTION_BREAK).collect(),
+    };
+    take_captions(region, &texts);
+}
+
+/// Replaces the captions by `texts`; those that were there before keep their author.
+pub(super) fn take_captions(region: &mut Region, texts: &[&str]) {
+    let mut before = std::mem::take(&mut region.captions);
+    for &text in texts {
+        let same = before.iter().position(|caption| caption.text == text);
+        let caption = same.map(|index| before.swap_remove(index));
+        region.captions.push(caption.unwrap_or_else(|| Caption::new(text.to_owned(), None)));
+    }
+}
+
+/// An attribute's value as a text, for formats that know only texts.
+pub(super) fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Takes the attributes that a format had a field for (`holds` says which of ours it would have held): those that
+/// read as ours do stay as they are, the others are taken over, and ours that are gone there are removed.
+pub(super) fn take_attributes(
+    region: &mut Region,
+    attributes: &[(String, Value)],
+    holds: impl Fn(&str, &Value) -> bool,
+) {
+    region
+        .attributes
+        .retain(|name, value| !holds(name, value) || attributes.iter().any(|(other, _)| other == name));
+    for (name, value) in attributes {
+        let same = region.attributes.get(name).is_some_and(|ours| value_text(ours) == value_text(value));
+        if !same {
+            region.attributes.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Whether the annotations of an image that a file says is `width` x `height` pixels are for `image`; otherwise notes
+/// that they are lost.
+pub(super) fn is_of_size(image: &FoundImage, width: f64, height: f64, notes: &mut Notes) -> bool {
+    let ImageSize { width: ours_wide, height: ours_high } = image.size;
+    if (width, height) == (f64::from(ours_wide), f64::from(ours_high)) {
+        return true;
+    }
+    let what = if (height, width) == (f64::from(ours_wide), f64::from(ours_high)) {
+        "annotations that were made before the image's EXIF rotation was applied were left out"
+    } else {
+        "annotations of an image of another size were left out"
+    };
+    notes.lost(what, &image.name, format!("{width} x {height}"));
+    false
+}
