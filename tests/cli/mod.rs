@@ -5,6 +5,7 @@ mod bad_input;
 mod full_disk;
 mod masks;
 mod models;
+mod train;
 mod usage;
 
 use std::collections::BTreeMap;
