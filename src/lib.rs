@@ -14,6 +14,9 @@ pub mod dataset;
 pub mod scenes;
 pub mod tokenizer;
 
+pub mod evaluation;
 pub mod training;
+
+pub mod worker;
 
 pub mod cli;

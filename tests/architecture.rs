@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["mask", "words"],
     &["image_file"],
     &["tokenizer", "dataset", "scenes"],
-    &["training"],
+    &["evaluation", "training"],
     &["worker"],
     &["settings", "command"],
     &["session"],
@@ -42,7 +42,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("libmimalloc_sys", &["main.rs"]),
     ("mimalloc", &["main.rs"]),
     ("pulp", &["tokenizer/ops"]),
-    ("rayon", &["cli", "image_file", "scenes", "tokenizer", "training"]),
+    ("rayon", &["cli", "evaluation", "image_file", "scenes", "tokenizer", "training"]),
     ("serde", &["settings", "tokenizer/config.rs", "tokenizer/weights"]),
     (
         "serde_json",

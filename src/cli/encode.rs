@@ -41,6 +41,11 @@ pub(super) struct SearchArgs {
 }
 
 impl SearchArgs {
+    /// Rows tried at every depth, if codes are searched for.
+    pub(super) fn width(self) -> Option<usize> {
+        self.searched
+    }
+
     /// Refuses a search that would not end.
     pub(super) fn check(self, codebook_depth: usize) -> anyhow::Result<()> {
         let Some(width) = self.searched else { return Ok(()) };

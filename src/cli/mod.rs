@@ -8,14 +8,17 @@ mod bench;
 mod decode;
 pub mod diagnostics;
 mod encode;
+mod eval;
 mod exit_code;
 mod inputs;
 mod model;
 mod output_files;
+mod progress;
 mod segment;
 mod stages;
 mod table;
 pub mod threads;
+mod tokenize;
 mod train;
 mod words;
 
@@ -91,10 +94,12 @@ enum Command {
     Decode(decode::DecodeArgs),
     Segment(segment::SegmentArgs),
     Annotate(annotate::AnnotateArgs),
+    Tokenize(tokenize::TokenizeArgs),
     Words(words::WordsArgs),
     Model(model::ModelArgs),
     Bench(bench::BenchArgs),
     Train(train::TrainArgs),
+    Eval(eval::EvalArgs),
 }
 
 impl Cli {
@@ -142,10 +147,12 @@ impl Cli {
             Command::Decode(args) => decode::run(args, global, out),
             Command::Segment(args) => segment::run(args, global, out),
             Command::Annotate(args) => annotate::run(args, global, out),
+            Command::Tokenize(args) => tokenize::run(args, global, out),
             Command::Words(args) => words::run(args, global.json, out),
             Command::Model(args) => model::run(args, global, out),
             Command::Bench(args) => bench::run(args, global, out),
             Command::Train(args) => train::run(args, global, out),
+            Command::Eval(args) => eval::run(args, global, out),
         }
     }
 }

@@ -7,9 +7,9 @@
 mod decode;
 mod error;
 mod mask_file;
+mod png_file;
 mod raster;
 pub mod resize;
-mod rgb_png;
 mod tiff_file;
 
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub use self::error::ImageFileError;
 pub use self::mask_file::{MaskFile, decode_mask, read_mask, write_mask_png};
-pub use self::rgb_png::encode_rgb_png;
+pub use self::png_file::write_rgb_png;
 use crate::geometry::ImageSize;
 
 /// How large a file may be before it is refused.

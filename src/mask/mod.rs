@@ -10,6 +10,7 @@
 mod bits;
 mod boolean;
 mod components;
+mod distance;
 mod error;
 mod fill;
 pub mod metrics;
@@ -23,6 +24,7 @@ mod sample;
 mod trace;
 
 pub use components::{Component, Components, Connectivity};
+pub use distance::InnermostPixel;
 pub use error::MaskError;
 pub use fill::FillRule;
 pub use morphology::Border;

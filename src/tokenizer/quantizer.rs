@@ -52,10 +52,12 @@ impl Codebook {
 
     /// Every row's distance to `vector`, in order.
     fn neighbours(&self, vector: &[f32]) -> impl Iterator<Item = Neighbour> {
-        (0..).zip(self.rows.chunks_exact(self.dim)).map(move |(code, row)| {
-            let distance = row.iter().zip(vector).map(|(a, b)| (a - b) * (a - b)).sum();
-            Neighbour { code, distance }
-        })
+        (0..)
+            .zip(self.rows.chunks_exact(self.dim))
+            .map(move |(code, row)| {
+                let distance = row.iter().zip(vector).map(|(a, b)| (a - b) * (a - b)).sum();
+                Neighbour { code, distance }
+            })
     }
 
     /// The code of the row nearest to `vector`; equal distances go to the lower code.

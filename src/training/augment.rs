@@ -50,7 +50,12 @@ impl View {
         let PixelRect { x, y, width, height } = self.rect;
         let stride = 3 * image.size.width as usize;
         let mut pixels = Vec::with_capacity(3 * width as usize * height as usize);
-        for row in image.pixels.chunks_exact(stride).skip(y as usize).take(height as usize) {
+        for row in image
+            .pixels
+            .chunks_exact(stride)
+            .skip(y as usize)
+            .take(height as usize)
+        {
             let row = &row[3 * x as usize..][..3 * width as usize];
             if self.mirrored {
                 pixels.extend(row.chunks_exact(3).rev().flatten());

@@ -82,9 +82,8 @@ impl Codebooks {
         let mut books = self.books.clone();
         for (depth, book) in books.iter_mut().enumerate() {
             let name = |kind: &str| format!("quantizer.codebooks.{depth}.{kind}");
-            let has = |kind: &str, shape: &[usize]| {
-                model.get(&name(kind)).is_some_and(|info| info.shape == shape)
-            };
+            let has =
+                |kind: &str, shape: &[usize]| model.get(&name(kind)).is_some_and(|info| info.shape == shape);
             // The published form has one more row, for padding.
             if !has("weight", &[self.size + 1, self.dim]) {
                 return Ok(false);
@@ -167,12 +166,14 @@ impl Codebooks {
         for MovingCodebook { table, .. } in &self.books {
             quantized.residuals.push(residual.clone());
             let vectors = residual.chunks_exact_mut(self.dim);
-            let codes = vectors.zip(sum.chunks_exact_mut(self.dim)).map(|(residual, sum)| {
-                let code = table.nearest(residual);
-                add(residual, table.row(code), -1.0);
-                add(sum, table.row(code), 1.0);
-                code
-            });
+            let codes = vectors
+                .zip(sum.chunks_exact_mut(self.dim))
+                .map(|(residual, sum)| {
+                    let code = table.nearest(residual);
+                    add(residual, table.row(code), -1.0);
+                    add(sum, table.row(code), 1.0);
+                    code
+                });
             quantized.codes.push(codes.collect());
             quantized.partial_sums.push(sum.clone());
         }
@@ -207,7 +208,8 @@ impl MovingCodebook {
     pub(super) fn settle(&mut self, uses: f32) {
         self.cluster_size_ema.fill(uses);
         self.embed_ema.clear();
-        self.embed_ema.extend(self.table.rows().iter().map(|value| value * uses));
+        self.embed_ema
+            .extend(self.table.rows().iter().map(|value| value * uses));
     }
 
     fn average(&mut self, codes: &[u32], vectors: &[f32], dim: usize) {

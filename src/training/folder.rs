@@ -67,7 +67,9 @@ impl Folder {
         let (mut labelled, mut broken, count) = (Vec::new(), 0, images.len());
         for image in images {
             let stem = image.file_stem().and_then(OsStr::to_str);
-            let own = masks.iter().filter(|mask| stem.is_some() && mask_owner(mask) == stem);
+            let own = masks
+                .iter()
+                .filter(|mask| stem.is_some() && mask_owner(mask) == stem);
             match LabelledImage::open(&image, own, &limits) {
                 Ok(image) if image.masks.is_empty() => {}
                 Ok(image) => labelled.push(image),
@@ -83,7 +85,11 @@ impl Folder {
                  sidecar IMAGE.samtok.json with regions nor mask files NAME{MASK_MARK}1.png beside them"
             )));
         }
-        tracing::info!("{} of {count} images have masks: {}", labelled.len(), path.display());
+        tracing::info!(
+            "{} of {count} images have masks: {}",
+            labelled.len(),
+            path.display()
+        );
         Ok(Self {
             path: path.to_path_buf(),
             images: labelled,
@@ -173,7 +179,7 @@ mod tests {
     use super::*;
     use crate::dataset::{Document, document::ImageRef, document::Region, sidecar_path};
     use crate::geometry::PixelRect;
-    use crate::image_file::{RgbImage, encode_rgb_png, write_mask_png};
+    use crate::image_file::{RgbImage, write_mask_png, write_rgb_png};
     use crate::tokenizer::ModelFiles;
 
     const SIZE: ImageSize = ImageSize::new(90, 60);
@@ -184,7 +190,7 @@ mod tests {
             pixels: (0..3 * SIZE.area()).map(|i| (i % 251) as u8).collect(),
         };
         let path = folder.join(name);
-        std::fs::write(&path, encode_rgb_png(&image).unwrap()).unwrap();
+        write_rgb_png(&path, &image).unwrap();
         path
     }
 
@@ -219,7 +225,12 @@ mod tests {
         let found: Vec<(String, usize)> = opened
             .images
             .iter()
-            .map(|image| (image.path.file_name().unwrap().to_string_lossy().into_owned(), image.masks.len()))
+            .map(|image| {
+                (
+                    image.path.file_name().unwrap().to_string_lossy().into_owned(),
+                    image.masks.len(),
+                )
+            })
             .collect();
         assert_eq!(found, [("a.b.png".to_owned(), 1), ("c.png".to_owned(), 2)]);
 
@@ -248,8 +259,13 @@ mod tests {
     fn a_folder_without_masks_is_refused_with_what_was_looked_for() {
         let folder = tempfile::tempdir().unwrap();
         write_image(folder.path(), "a.png");
-        let error = Folder::open(folder.path(), Limits::default()).unwrap_err().to_string();
-        assert!(error.contains("samtok.json") && error.contains(".mask1.png"), "{error}");
+        let error = Folder::open(folder.path(), Limits::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("samtok.json") && error.contains(".mask1.png"),
+            "{error}"
+        );
         let error = Folder::open(&folder.path().join("none"), Limits::default());
         assert!(error.unwrap_err().to_string().contains("cannot be read"));
     }

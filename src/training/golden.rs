@@ -113,7 +113,10 @@ fn a_step_of_the_published_objective_matches_the_reference() {
     let codes: Vec<i64> = (0..MASKS)
         .flat_map(|mask| quantized.codes.iter().map(move |codes| i64::from(codes[mask])))
         .collect();
-    assert_eq!(codes, golden.0["codes"].flatten_all().unwrap().to_vec1::<i64>().unwrap());
+    assert_eq!(
+        codes,
+        golden.0["codes"].flatten_all().unwrap().to_vec1::<i64>().unwrap()
+    );
     check("pred", &values(&step.logits), &golden.f32("pred"));
     let total = step.total().unwrap();
     for (name, ours) in [
@@ -142,7 +145,11 @@ fn a_step_of_the_published_objective_matches_the_reference() {
         .fold(0.0, f32::max);
     for name in norms {
         let norm = grads.get(&trained[name]).map_or(0.0, |grad| {
-            values(grad).iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() as f32
+            values(grad)
+                .iter()
+                .map(|g| f64::from(*g).powi(2))
+                .sum::<f64>()
+                .sqrt() as f32
         });
         let wanted = golden.f32(&format!("grad_norm.{name}"))[0];
         // Gradients that cancel out, as those of key biases do, are rounding.
@@ -160,7 +167,11 @@ fn a_step_of_the_published_objective_matches_the_reference() {
         let after = |kind: &str| golden.f32(&format!("after.codebooks.{depth}.{kind}"));
         let rows = book.table.rows();
         check("weight", rows, &after("weight")[..rows.len()]);
-        check("cluster_size_ema", &book.cluster_size_ema, &after("cluster_size_ema"));
+        check(
+            "cluster_size_ema",
+            &book.cluster_size_ema,
+            &after("cluster_size_ema"),
+        );
         check("embed_ema", &book.embed_ema, &after("embed_ema"));
     }
 }

@@ -26,12 +26,12 @@ use crate::tokenizer::{ChosenDevice, Config, ModelFiles, Result, TokenizerError}
 use auxiliary::Readouts;
 use candle_core::Device;
 use codebook::Codebooks;
-use optimizer::AdamW;
 use folder::Folder;
+use objective::Selection;
+use optimizer::AdamW;
 use samples::{SampleShape, SampleSource, Samples};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use objective::Selection;
 use variables::{Frozen, Variables};
 
 pub use objective::Objective;
@@ -196,7 +196,8 @@ pub fn train(
             skipped = 0;
         }
         let is_turn = |every: u64| report.step.is_multiple_of(every);
-        let is_due = saved.elapsed() >= options.checkpoint_every || options.checkpoint_steps.is_some_and(is_turn);
+        let is_due =
+            saved.elapsed() >= options.checkpoint_every || options.checkpoint_steps.is_some_and(is_turn);
         if is_due && skipped == 0 {
             trainer.save()?;
             saved = Instant::now();
@@ -224,7 +225,9 @@ impl Trainer {
             let model = ModelFiles::open(path)?.checkpoint;
             variables.preset_all(&model, config)?;
             if options.codebook_start.is_none() && !codebooks.continue_from(&model)? {
-                tracing::info!("the model to start from has no codebooks of this shape; new ones will be made");
+                tracing::info!(
+                    "the model to start from has no codebooks of this shape; new ones will be made"
+                );
             }
         }
         let root = Scope::root(&variables);
@@ -471,7 +474,10 @@ mod tests {
     #[test]
     fn a_frozen_image_encoder_stays_and_codebooks_go_on() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        train(options(first.path().to_owned(), 4), &ChosenDevice::cpu(), |_| true).unwrap();
+        train(options(first.path().to_owned(), 4), &ChosenDevice::cpu(), |_| {
+            true
+        })
+        .unwrap();
         for objective in [Objective::Generated, Objective::Published] {
             let tuned = TrainingOptions {
                 objective,

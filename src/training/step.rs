@@ -220,12 +220,7 @@ impl Trainer {
     }
 
     /// Mask prompts `(masks, pixels)` to embeddings.
-    fn embed_masks(
-        &self,
-        view: ImageView<'_>,
-        masks: &[&MaskSample],
-        prompts: &Tensor,
-    ) -> Result<Tensor> {
+    fn embed_masks(&self, view: ImageView<'_>, masks: &[&MaskSample], prompts: &Tensor) -> Result<Tensor> {
         let side = self.options.config.logits_size();
         let boxes: Vec<[f32; 4]> = masks.iter().map(|m| m.rect).collect();
         let prompts = prompts.reshape((masks.len(), side, side))?;
@@ -280,12 +275,7 @@ impl Trainer {
     }
 
     /// The same masks from prompts; all masks of a step get the same kind.
-    fn prompt(
-        &self,
-        view: ImageView<'_>,
-        masks: &[&MaskSample],
-        rng: &mut Rng,
-    ) -> Result<MaskPredictions> {
+    fn prompt(&self, view: ImageView<'_>, masks: &[&MaskSample], rng: &mut Rng) -> Result<MaskPredictions> {
         let plan = PromptPlan::random(rng);
         let image_size = self.options.config.image_size;
         let mut points: Vec<Vec<PromptPoint>> = masks

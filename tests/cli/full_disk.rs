@@ -74,7 +74,17 @@ fn a_full_disk_changes_nothing() {
         &["annotate", "disk/photo.png", "--mask", "b.png"],
         &["model", "convert", golden, "--out", "disk/model"],
         &[
-            "train", "--config", "small.json", "--out", "disk/run", "--steps", "1", "--images", "1", "--masks", "1",
+            "train",
+            "--config",
+            "small.json",
+            "--out",
+            "disk/run",
+            "--steps",
+            "1",
+            "--images",
+            "1",
+            "--masks",
+            "1",
         ],
     ] {
         let answer = workspace.run(arguments);

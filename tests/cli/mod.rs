@@ -5,6 +5,7 @@ mod bad_input;
 mod full_disk;
 mod masks;
 mod models;
+mod tokenize;
 mod train;
 mod usage;
 

@@ -32,8 +32,21 @@ fn workspace() -> Workspace {
 /// The arguments of a run of `steps` into `out`.
 fn arguments<'a>(out: &'a str, steps: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let common = [
-        "train", "--config", "small.json", "--images", "1", "--masks", "2", "--codebook-start", "4",
-        "--checkpoint-steps", "1", "--out", out, "--steps", steps,
+        "train",
+        "--config",
+        "small.json",
+        "--images",
+        "1",
+        "--masks",
+        "2",
+        "--codebook-start",
+        "4",
+        "--checkpoint-steps",
+        "1",
+        "--out",
+        out,
+        "--steps",
+        steps,
     ];
     [&common, more].concat()
 }
@@ -88,15 +101,30 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
         assert!(Instant::now() < deadline, "no checkpoint after a minute");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let interrupted = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
     assert!(interrupted.unwrap().success());
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("stopped and saved after step") && said.contains("--resume"), "{said}");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        said.contains("stopped and saved after step") && said.contains("--resume"),
+        "{said}"
+    );
     let refused = workspace.run(&arguments("run", "1000000", &[])).expect_error();
-    assert!(refused.contains("--resume"), "a run is never overwritten: {refused}");
-    let other_seed = workspace.run(&arguments("run", "9", &["--resume", "--seed", "7"])).expect_error();
+    assert!(
+        refused.contains("--resume"),
+        "a run is never overwritten: {refused}"
+    );
+    let other_seed = workspace
+        .run(&arguments("run", "9", &["--resume", "--seed", "7"]))
+        .expect_error();
     assert!(other_seed.contains("--seed 1"), "{other_seed}");
 }
 
@@ -108,7 +136,10 @@ fn data_of_the_user_is_trained_on() {
     let data = ["--data", "data", "--data-share", "1"];
     let refused = workspace.run(&arguments("run", "2", &data)).expect_error();
     assert!(refused.contains("no image with masks"), "{refused}");
-    assert!(!workspace.path("run").exists(), "nothing stays of a run that never began");
+    assert!(
+        !workspace.path("run").exists(),
+        "nothing stays of a run that never began"
+    );
     for (index, mask) in ["a.png", "b.png"].iter().enumerate() {
         let name = format!("data/photo.mask{index}.png");
         fs::copy(workspace.path(mask), workspace.path(&name)).unwrap();
@@ -117,9 +148,28 @@ fn data_of_the_user_is_trained_on() {
     let answer = workspace.run(&arguments("run", "6", &data));
     assert!(answer.stderr.contains("left out"), "{}", answer.stderr);
     answer.expect(0);
-    let tuned = ["train", "--init", "run", "--freeze-trunk", "--steps", "2", "--images", "1", "--masks", "2"];
+    let tuned = [
+        "train",
+        "--init",
+        "run",
+        "--freeze-trunk",
+        "--steps",
+        "2",
+        "--images",
+        "1",
+        "--masks",
+        "2",
+    ];
     for objective in ["generated", "published"] {
-        let more = ["--objective", objective, "--out", objective, "--data", "data", "-q"];
+        let more = [
+            "--objective",
+            objective,
+            "--out",
+            objective,
+            "--data",
+            "data",
+            "-q",
+        ];
         workspace.run(&[&tuned[..], &more].concat()).expect(0);
         workspace
             .run(&["encode", "photo.png", "--mask", "a.png", "--model", objective])
@@ -134,8 +184,20 @@ fn data_of_the_user_is_trained_on() {
 #[test]
 fn a_preview_shows_scenes() {
     let workspace = workspace();
-    let arguments = ["train", "--config", "small.json", "--preview", "5", "--out", "look", "--json"];
+    let arguments = [
+        "train",
+        "--config",
+        "small.json",
+        "--preview",
+        "5",
+        "--out",
+        "look",
+        "--json",
+    ];
     let answer = workspace.run(&arguments).json();
     assert_eq!(answer["scenes"], 5);
-    assert_eq!(image::image_dimensions(workspace.path("look/preview.png")).unwrap(), (256, 128));
+    assert_eq!(
+        image::image_dimensions(workspace.path("look/preview.png")).unwrap(),
+        (256, 128)
+    );
 }

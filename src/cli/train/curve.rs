@@ -44,8 +44,14 @@ pub(super) fn svg(metrics: &[Value]) -> String {
          font-family=\"sans-serif\" font-size=\"13\" fill=\"#333\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
-    let last_step = metrics.iter().filter_map(|line| line["step"].as_f64()).fold(1.0, f64::max);
-    let most = metrics.iter().filter_map(|line| line["loss"].as_f64()).fold(1e-3, f64::max);
+    let last_step = metrics
+        .iter()
+        .filter_map(|line| line["step"].as_f64())
+        .fold(1.0, f64::max);
+    let most = metrics
+        .iter()
+        .filter_map(|line| line["loss"].as_f64())
+        .fold(1e-3, f64::max);
     panel(&mut out, MARGIN, (last_step, most), metrics, &LOSS);
     panel(&mut out, PANEL.0 + 2.0 * MARGIN, (last_step, 1.0), metrics, &IOU);
     out.push_str("</svg>\n");
@@ -117,8 +123,16 @@ mod tests {
             .map(|i| json!({"step": 20 * i, "loss": 3.0 / f64::from(i), "iou": 0.5, "prompt_iou": null}))
             .collect();
         let text = svg(&metrics);
-        assert_eq!(text.matches("<polyline").count(), 2, "no line for prompts without figures");
-        assert!(text.len() < 40_000 && !text.contains("NaN") && !text.contains("inf"), "{}", text.len());
+        assert_eq!(
+            text.matches("<polyline").count(),
+            2,
+            "no line for prompts without figures"
+        );
+        assert!(
+            text.len() < 40_000 && !text.contains("NaN") && !text.contains("inf"),
+            "{}",
+            text.len()
+        );
         assert!(text.contains("60000") && text.contains("loss 0.001"), "{text}");
         assert!(svg(&[]).ends_with("</svg>\n"));
     }

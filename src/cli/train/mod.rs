@@ -14,14 +14,12 @@ use serde_json::json;
 
 use self::interrupt::Interrupt;
 use self::progress::Progress;
-use super::output_files::{OutputFolder, write_whole};
+use super::output_files::OutputFolder;
 use super::{ExitCode, GlobalArgs};
-use crate::image_file::{Limits, encode_rgb_png};
+use crate::image_file::{Limits, write_rgb_png};
 use crate::tokenizer::model::CONFIG_FILE;
 use crate::tokenizer::{ChosenDevice, Config, ModelFiles};
-use crate::training::{
-    CHECKPOINT_FILE, Objective, TrainingData, TrainingOptions, generated_scene, train,
-};
+use crate::training::{CHECKPOINT_FILE, Objective, TrainingData, TrainingOptions, generated_scene, train};
 
 /// Name of the contact sheet in the output folder.
 const PREVIEW_FILE: &str = "preview.png";
@@ -108,7 +106,10 @@ pub(super) fn run(args: &TrainArgs, global: &GlobalArgs, out: &mut dyn Write) ->
     if let Some(count) = args.preview {
         return preview(args, &config, count, global, out);
     }
-    let options = args.options(config, &Limits::with_max_pixels(global.max_megapixels * 1_000_000))?;
+    let options = args.options(
+        config,
+        &Limits::with_max_pixels(global.max_megapixels * 1_000_000),
+    )?;
     let _folder = OutputFolder::open(&args.out)?;
     let device = ChosenDevice::open(global.device)?;
     let interrupt = Interrupt::listen()?;
@@ -166,7 +167,10 @@ impl TrainArgs {
             learning_rate > 0.0 && learning_rate < 1.0,
             "--lr must be above 0 and below 1"
         );
-        for (flag, share) in [("--small-masks", self.small_masks), ("--data-share", self.data_share)] {
+        for (flag, share) in [
+            ("--small-masks", self.small_masks),
+            ("--data-share", self.data_share),
+        ] {
             anyhow::ensure!((0.0..=1.0).contains(&share), "{flag} must be from 0 to 1");
         }
         let starts_from_model = self.init.is_some() || self.resume;
@@ -234,13 +238,16 @@ fn preview(
         .map(|index| generated_scene(config, args.seed, index))
         .collect::<Result<Vec<_>, _>>()?;
     let sheet = preview::contact_sheet(&scenes).context("there is nothing to draw")?;
-    let png = encode_rgb_png(&sheet).context("cannot make the preview")?;
     let _folder = OutputFolder::open(&args.out)?;
     let path = args.out.join(PREVIEW_FILE);
-    write_whole(&path, &png)?;
+    write_rgb_png(&path, &sheet)?;
     let masks: usize = scenes.iter().map(|scene| scene.regions.len()).sum();
     if global.json {
-        writeln!(out, "{}", json!({"preview": path, "scenes": count, "masks": masks}))?;
+        writeln!(
+            out,
+            "{}",
+            json!({"preview": path, "scenes": count, "masks": masks})
+        )?;
     } else {
         writeln!(out, "{count} scenes with {masks} masks: {}", path.display())?;
     }

@@ -21,7 +21,10 @@ pub(super) fn contact_sheet(scenes: &[Scene]) -> Option<RgbImage> {
     let mut pixels = vec![255; stride * size.height as usize];
     for (index, scene) in scenes.iter().enumerate() {
         let drawn = with_masks(scene);
-        let (left, top) = (index % columns * tile_stride, index / columns * tile.height as usize);
+        let (left, top) = (
+            index % columns * tile_stride,
+            index / columns * tile.height as usize,
+        );
         for (y, row) in drawn.chunks_exact(tile_stride).enumerate() {
             pixels[(top + y) * stride + left..][..tile_stride].copy_from_slice(row);
         }

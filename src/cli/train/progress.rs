@@ -1,16 +1,17 @@
 //! How training goes: the progress line, `metrics.jsonl`, and the curve drawn from it.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::curve;
 use crate::cli::output_files::write_whole;
+use crate::cli::progress;
 use crate::training::StepReport;
 
 /// Steps over which the shown figures are averaged.
@@ -33,7 +34,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(folder: &Path, steps: u64) -> Self {
         Self {
-            bar: progress_bar(steps),
+            bar: progress::bar(steps),
             window: Window::default(),
             folder: folder.to_path_buf(),
             metrics: None,
@@ -71,7 +72,10 @@ impl Progress {
         let Ok(text) = fs::read_to_string(self.path(METRICS_FILE)) else {
             return Ok(());
         };
-        let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let lines: Vec<Value> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
         write_whole(&self.path(CURVE_FILE), curve::svg(&lines).as_bytes())
     }
 
@@ -109,7 +113,8 @@ fn drop_later_lines(path: &Path, step: u64) -> io::Result<()> {
     };
     let is_earlier = |line: &&str| {
         let line: Option<Value> = serde_json::from_str(line).ok();
-        line.and_then(|line| line["step"].as_u64()).is_some_and(|s| s < step)
+        line.and_then(|line| line["step"].as_u64())
+            .is_some_and(|s| s < step)
     };
     let kept: String = text
         .lines()
@@ -120,14 +125,6 @@ fn drop_later_lines(path: &Path, step: u64) -> io::Result<()> {
         return Ok(());
     }
     write_whole(path, kept.as_bytes()).map_err(io::Error::other)
-}
-
-fn progress_bar(steps: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {elapsed} left {eta}  {msg}");
-    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Sums over some steps.
@@ -168,7 +165,11 @@ impl Window {
             "loss {:.3}  IoU {:.3}{}  {:.1} images/s  {:.1} masks/s",
             self.mean(self.loss),
             self.mean(self.iou),
-            if prompts.is_nan() { String::new() } else { format!("  prompts {prompts:.3}") },
+            if prompts.is_nan() {
+                String::new()
+            } else {
+                format!("  prompts {prompts:.3}")
+            },
             self.per_second(self.images),
             self.per_second(self.masks),
         )
@@ -201,7 +202,10 @@ mod tests {
         assert!(!path.exists());
         fs::write(&path, "{\"step\": 20}\n{\"step\": 40}\n{\"step\": 60}\n{\"st").unwrap();
         drop_later_lines(&path, 60).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\": 20}\n{\"step\": 40}\n");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "{\"step\": 20}\n{\"step\": 40}\n"
+        );
         drop_later_lines(&path, 20).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
     }
