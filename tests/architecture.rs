@@ -33,6 +33,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("candle_nn", &["tokenizer", "training"]),
     ("clap", &["cli"]),
     ("crossbeam_channel", &["training", "worker"]),
+    ("ctrlc", &["cli/train"]),
     ("flate2", &["tokenizer/weights"]),
     ("gemm", &["tokenizer/ops"]),
     ("half", &["tokenizer"]),

@@ -13,7 +13,7 @@ pub(crate) mod network;
 pub(crate) mod ops;
 pub(crate) mod parameters;
 pub(crate) mod preprocess;
-mod quantizer;
+pub(crate) mod quantizer;
 pub(crate) mod sam2;
 pub mod weights;
 

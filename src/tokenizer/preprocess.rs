@@ -101,6 +101,23 @@ pub(crate) fn mask_prompt(mask: &Mask, side: usize) -> Vec<f32> {
     out
 }
 
+/// A mask as 0 and 1 on a `side x side` grid, by PyTorch's `nearest` rule: cell `i` takes pixel
+/// `floor(i * extent / side)`, computed in single precision.
+pub(crate) fn nearest_samples(mask: &Mask, side: usize) -> Vec<f32> {
+    let pixels = |extent: u32| -> Vec<u32> {
+        let scale = extent as f32 / side as f32;
+        (0..side)
+            .map(|cell| ((cell as f32 * scale) as u32).min(extent.saturating_sub(1)))
+            .collect()
+    };
+    let ImageSize { width, height } = mask.size();
+    let columns = pixels(width);
+    pixels(height)
+        .iter()
+        .flat_map(|y| columns.iter().map(|x| f32::from(u8::from(mask.get(*x, *y)))))
+        .collect()
+}
+
 /// Weights of one axis of an antialiased bilinear resize.
 struct Taps {
     /// First input of every output.

@@ -7,9 +7,16 @@ use super::parameters::Scope;
 /// Codebook tables in main memory; they are small and looked up a few rows at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct ResidualQuantizer {
-    /// One table `codebook_size x dim` per depth; the checkpoint's last row is padding and left out.
-    codebooks: Vec<Vec<f32>>,
-    size: usize,
+    /// One per depth.
+    codebooks: Vec<Codebook>,
+    dim: usize,
+}
+
+/// The rows that one depth's codes stand for.
+#[derive(Clone, Debug)]
+pub(crate) struct Codebook {
+    /// `codes x dim`; the checkpoint's last row is padding and left out.
+    rows: Vec<f32>,
     dim: usize,
 }
 
@@ -20,6 +27,46 @@ pub(crate) struct Neighbour {
     pub(crate) code: u32,
     /// Squared Euclidean distance.
     pub(crate) distance: f32,
+}
+
+impl Codebook {
+    /// Rows of `dim` values each.
+    pub(crate) fn new(rows: Vec<f32>, dim: usize) -> Self {
+        Self { rows, dim }
+    }
+
+    /// All rows, one after another.
+    pub(crate) fn rows(&self) -> &[f32] {
+        &self.rows
+    }
+
+    /// All rows, to be moved.
+    pub(crate) fn rows_mut(&mut self) -> &mut [f32] {
+        &mut self.rows
+    }
+
+    /// The row of `code`.
+    pub(crate) fn row(&self, code: u32) -> &[f32] {
+        &self.rows[code as usize * self.dim..][..self.dim]
+    }
+
+    /// Every row's distance to `vector`, in order.
+    fn neighbours(&self, vector: &[f32]) -> impl Iterator<Item = Neighbour> {
+        (0..)
+            .zip(self.rows.chunks_exact(self.dim))
+            .map(move |(code, row)| {
+                let distance = row.iter().zip(vector).map(|(a, b)| (a - b) * (a - b)).sum();
+                Neighbour { code, distance }
+            })
+    }
+
+    /// The code of the row nearest to `vector`; equal distances go to the lower code.
+    pub(crate) fn nearest(&self, vector: &[f32]) -> u32 {
+        let nearest = self
+            .neighbours(vector)
+            .min_by(|a, b| a.distance.total_cmp(&b.distance));
+        nearest.map_or(0, |neighbour| neighbour.code)
+    }
 }
 
 impl ResidualQuantizer {
@@ -36,12 +83,13 @@ impl ResidualQuantizer {
             let table = scope
                 .child(format!("codebooks.{depth}"))
                 .tensor("weight", &[size + 1, dim])?;
-            codebooks.push(table.narrow(0, 0, size)?.flatten_all()?.to_vec1::<f32>()?);
+            let rows = table.narrow(0, 0, size)?.flatten_all()?.to_vec1::<f32>()?;
+            codebooks.push(Codebook::new(rows, dim));
         }
         if config.shared_codebook {
             codebooks = vec![codebooks.swap_remove(0); codebook_depth];
         }
-        Ok(Self { codebooks, size, dim })
+        Ok(Self { codebooks, dim })
     }
 
     /// Number of residual steps.
@@ -51,18 +99,12 @@ impl ResidualQuantizer {
 
     /// The row of `code` at `depth`.
     pub(crate) fn row(&self, depth: usize, code: u32) -> &[f32] {
-        &self.codebooks[depth][code as usize * self.dim..][..self.dim]
+        self.codebooks[depth].row(code)
     }
 
     /// The `count` nearest rows at `depth`, nearest first; equal distances go to the lower code.
     pub(crate) fn nearest(&self, depth: usize, embedding: &[f32], count: usize) -> Vec<Neighbour> {
-        let mut all: Vec<Neighbour> = (0..self.size as u32)
-            .map(|code| {
-                let row = self.row(depth, code);
-                let distance = row.iter().zip(embedding).map(|(a, b)| (a - b) * (a - b)).sum();
-                Neighbour { code, distance }
-            })
-            .collect();
+        let mut all: Vec<Neighbour> = self.codebooks[depth].neighbours(embedding).collect();
         all.sort_by(|a, b| a.distance.total_cmp(&b.distance));
         all.truncate(count.max(1));
         all

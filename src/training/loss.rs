@@ -8,6 +8,7 @@ use candle_nn::ops::sigmoid;
 const BCE_WEIGHT: f64 = 2.0;
 const DICE_WEIGHT: f64 = 1.0;
 const IOU_WEIGHT: f64 = 0.5;
+const PUBLISHED_DICE_WEIGHT: f64 = 0.5;
 
 /// A batch of candidate masks against its targets.
 #[derive(Debug)]
@@ -51,18 +52,46 @@ pub(super) fn mask_loss(logits: &Tensor, ious: &Tensor, targets: &Tensor) -> Res
     })
 }
 
+/// The published loss of one mask per target.
+#[derive(Debug)]
+pub(super) struct PublishedLoss {
+    /// Weighted binary cross-entropy.
+    pub(super) bce: Tensor,
+    /// Weighted Dice loss.
+    pub(super) dice: Tensor,
+    /// IoU of each mask on the logits' grid.
+    pub(super) ious: Vec<f32>,
+}
+
+/// Raw logits against targets, both `(batch, pixels)`: the published loss puts the boundary at a logit of 0.
+pub(super) fn published_loss(logits: &Tensor, targets: &Tensor) -> Result<PublishedLoss> {
+    let shifted = (logits.detach() - f64::from(LOGIT_THRESHOLD))?;
+    Ok(PublishedLoss {
+        bce: (bce(logits, targets)?.mean_all()? * BCE_WEIGHT)?,
+        dice: (dice(logits, targets)?.mean_all()? * PUBLISHED_DICE_WEIGHT)?,
+        ious: grid_ious(&shifted, targets)?.to_vec1::<f32>()?,
+    })
+}
+
 /// BCE and Dice of every mask over the last dimension; `shifted` is positive inside a predicted mask.
 fn region_loss(shifted: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    let probabilities = sigmoid(shifted)?;
+    Ok(((bce(shifted, targets)? * BCE_WEIGHT)? + (dice(shifted, targets)? * DICE_WEIGHT)?)?)
+}
+
+/// Mean binary cross-entropy over the last dimension.
+fn bce(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     // max(x, 0) - x t + ln(1 + exp(-|x|)), which cannot overflow.
-    let soft = ((shifted.abs()?.neg()?.exp()? + 1.0)?.log()? + shifted.relu()?)?;
-    let bce = (soft - (shifted * targets)?)?.mean(D::Minus1)?;
+    let soft = ((logits.abs()?.neg()?.exp()? + 1.0)?.log()? + logits.relu()?)?;
+    Ok((soft - (logits * targets)?)?.mean(D::Minus1)?)
+}
+
+/// Dice loss over the last dimension, with first powers below and 1 added to both sides against empty masks.
+fn dice(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let probabilities = sigmoid(logits)?;
     let overlap = (&probabilities * targets)?.sum(D::Minus1)?;
     let sizes = (probabilities.sum(D::Minus1)? + targets.sum(D::Minus1)?)?;
-    let dice = ((overlap * 2.0)? + 1.0)?
-        .div(&(sizes + 1.0)?)?
-        .affine(-1.0, 1.0)?;
-    Ok(((bce * BCE_WEIGHT)? + (dice * DICE_WEIGHT)?)?)
+    let dice = ((overlap * 2.0)? + 1.0)?.div(&(sizes + 1.0)?)?;
+    Ok(dice.affine(-1.0, 1.0)?)
 }
 
 /// Mean loss of one mask per target, both `(batch, pixels)`.
@@ -70,7 +99,7 @@ pub(super) fn overlap_loss(logits: &Tensor, targets: &Tensor) -> Result<Tensor> 
     Ok(region_loss(logits, targets)?.mean_all()?)
 }
 
-/// IoU of thresholded logits and targets on the grid, `(batch, masks)`, without gradient.
+/// IoU of thresholded logits and targets over the last dimension, without gradient.
 fn grid_ious(shifted: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let predicted = shifted.gt(0.0)?.to_dtype(DType::F32)?;
     let wanted = targets.contiguous()?.gt(0.5)?.to_dtype(DType::F32)?;

@@ -1,13 +1,16 @@
-//! Trains a SAMTok network from scratch on generated scenes.
+//! Trains a SAMTok network, from scratch or from a model, on generated scenes and on a user's own masks.
 //!
 //! One step encodes a few images, and for each of them several masks: mask to embedding, embedding to codes
 //! (straight through), codes to mask; and the same masks again from clicks and boxes, so that one small model both
 //! tokenizes and answers prompts. Embeddings stay continuous at first; then k-means places the codebooks and
 //! averages move them.
 
+mod augment;
 mod auxiliary;
 mod codebook;
+mod folder;
 mod loss;
+mod objective;
 mod optimizer;
 mod prompts;
 mod samples;
@@ -15,25 +18,35 @@ mod state;
 mod step;
 mod variables;
 
-use crate::tokenizer::network::Network;
+use crate::image_file::Limits;
+use crate::tokenizer::network::{Network, SAM2_PREFIX};
 use crate::tokenizer::parameters::Scope;
-use crate::tokenizer::{ChosenDevice, Config, ModelFiles, Result};
+use crate::tokenizer::sam2::image_encoder::ImageEncoder;
+use crate::tokenizer::{ChosenDevice, Config, ModelFiles, Result, TokenizerError};
 use auxiliary::Readouts;
 use candle_core::Device;
 use codebook::Codebooks;
+use folder::Folder;
+use objective::Selection;
 use optimizer::AdamW;
-use samples::Scenes;
+use samples::{SampleShape, SampleSource, Samples};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use variables::Variables;
+use variables::{Frozen, Variables};
 
-pub use state::TrainingError;
+pub use objective::Objective;
+pub use samples::generated_scene;
+pub use state::{CHECKPOINT_FILE, TrainingError};
 
 /// What to train and how long.
 #[derive(Clone, Debug)]
 pub struct TrainingOptions {
     /// Shape of the network.
     pub config: Config,
+    /// What is minimised.
+    pub objective: Objective,
+    /// Leave the image encoder as it is, which saves most of a step's time.
+    pub freeze_trunk: bool,
     /// Decides the first weights, the scenes and the prompts.
     pub seed: u64,
     /// Optimizer steps of the whole run.
@@ -45,18 +58,55 @@ pub struct TrainingOptions {
     /// Share of the masks under a hundredth of the image that is used, 0 to 1; two thirds of a scene's masks are so
     /// small, and at first they crowd out those that teach shape.
     pub small_masks: f32,
+    /// Images and masks of the user beside the generated ones.
+    pub data: Option<TrainingData>,
     /// Peak learning rate.
     pub learning_rate: f64,
-    /// Step at which the codebooks start.
-    pub codebook_start: u64,
+    /// Step at which k-means places the codebooks; `None` goes on from those of `init`, or starts them after a
+    /// quarter of the steps.
+    pub codebook_start: Option<u64>,
     /// Where model and checkpoint are written.
     pub out: PathBuf,
     /// Time between checkpoints.
     pub checkpoint_every: Duration,
+    /// Steps between checkpoints, besides the time.
+    pub checkpoint_steps: Option<u64>,
     /// Continue from the checkpoint in `out`.
     pub resume: bool,
     /// Model to start from instead of random weights; it may be made for another image size.
     pub init: Option<PathBuf>,
+}
+
+/// A folder of images with sidecars or mask PNGs.
+#[derive(Clone, Debug)]
+pub struct TrainingData {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Share of the images that come from it, 0 to 1; the others are generated.
+    pub share: f32,
+    /// How large a file may be before it is left out.
+    pub limits: Limits,
+}
+
+impl TrainingOptions {
+    fn codebook_start(&self) -> u64 {
+        self.codebook_start.unwrap_or(self.steps / 4)
+    }
+
+    fn sample_shape(&self) -> SampleShape {
+        SampleShape {
+            config: self.config.clone(),
+            masks: self.masks,
+            small_masks: self.small_masks,
+        }
+    }
+
+    fn selection(&self) -> Selection {
+        Selection {
+            objective: self.objective,
+            freeze_trunk: self.freeze_trunk,
+        }
+    }
 }
 
 /// What one step measured.
@@ -70,14 +120,20 @@ pub struct StepReport {
     pub iou: f32,
     /// The same for masks under 1 %, under 8 % and above 8 % of the image; not a number where there were none.
     pub iou_by_size: [f32; 3],
-    /// Mean IoU of masks from prompts, on the logits' grid.
+    /// Mean IoU of masks from prompts, on the logits' grid; not a number where none were asked for.
     pub prompt_iou: f32,
     /// Learning rate used.
     pub learning_rate: f64,
     /// Norm of the gradient before clipping; `None` where the step was skipped because it was not finite.
     pub gradient_norm: Option<f64>,
+    /// Images of the step.
+    pub images: usize,
+    /// Masks of the step.
+    pub masks: usize,
     /// Time since training started or resumed.
     pub elapsed: Duration,
+    /// Whether model and checkpoint were written after this step.
+    pub saved: bool,
 }
 
 /// Everything that changes in training.
@@ -86,9 +142,12 @@ struct Trainer {
     options: TrainingOptions,
     variables: Variables,
     network: Network,
-    readouts: Readouts,
+    /// Only for the objective that uses them.
+    readouts: Option<Readouts>,
     optimizer: AdamW,
     codebooks: Codebooks,
+    /// Steps so far, with those that were skipped because their gradient was not finite.
+    steps: u64,
     device: Device,
 }
 
@@ -110,29 +169,24 @@ pub fn train(
         trainer.restore()?;
     }
     let options = trainer.options.clone();
-    let first_step = trainer.optimizer.steps();
-    let scenes = Scenes::start(
-        options.config.clone(),
-        options.seed,
-        first_step * options.images as u64,
-        options.masks,
-        options.small_masks,
-    )?;
+    let folder = match &options.data {
+        Some(data) => Some((Folder::open(&data.folder, data.limits)?, data.share)),
+        None => None,
+    };
+    let source = SampleSource {
+        shape: options.sample_shape(),
+        seed: options.seed,
+        folder,
+    };
+    let source = Samples::start(source, trainer.steps * options.images as u64)?;
     let started = Instant::now();
     let (mut saved, mut skipped) = (Instant::now(), 0);
-    while trainer.optimizer.steps() < options.steps {
+    while trainer.steps < options.steps {
         let samples = (0..options.images)
-            .map(|_| {
-                scenes
-                    .next()
-                    .ok_or(TrainingError::Generator)?
-                    .map_err(TrainingError::from)
-            })
+            .map(|_| source.next())
             .collect::<std::result::Result<Vec<_>, _>>()?;
-        let report = StepReport {
-            elapsed: started.elapsed(),
-            ..trainer.step(&samples)?
-        };
+        let mut report = trainer.step(&samples)?;
+        report.elapsed = started.elapsed();
         if report.gradient_norm.is_none() {
             skipped += 1;
             if skipped == MAX_SKIPPED {
@@ -141,12 +195,15 @@ pub fn train(
         } else {
             skipped = 0;
         }
-        let go_on = observe(&report);
-        if saved.elapsed() >= options.checkpoint_every {
+        let is_turn = |every: u64| report.step.is_multiple_of(every);
+        let is_due =
+            saved.elapsed() >= options.checkpoint_every || options.checkpoint_steps.is_some_and(is_turn);
+        if is_due && skipped == 0 {
             trainer.save()?;
             saved = Instant::now();
+            report.saved = true;
         }
-        if !go_on {
+        if !observe(&report) {
             break;
         }
     }
@@ -155,31 +212,61 @@ pub fn train(
 
 impl Trainer {
     fn new(options: TrainingOptions, device: Device) -> Result<Self> {
-        let variables = Variables::new(device.clone(), options.seed);
-        if let Some(path) = &options.init {
-            variables.preset_all(&ModelFiles::open(path)?.checkpoint, &options.config)?;
+        let config = &options.config;
+        if config.quantizer.shared_codebook {
+            return Err(TokenizerError::Config {
+                reason: "training makes one codebook per depth; set shared_codebook to false".to_owned(),
+            });
         }
-        let network = Network::new(&Scope::root(&variables), &options.config)?;
-        let cells = options.config.grid() * options.config.grid();
-        let readouts = Readouts::new(&Scope::root(&variables), options.config.neck.d_model, cells)?;
-        let optimizer = AdamW::new(&variables, 0.05, 1.0)?;
-        let quantizer = &options.config.quantizer;
-        let codebooks = Codebooks::new(
-            quantizer.codebook_size,
-            quantizer.codebook_depth,
-            quantizer.latent_dim,
-        );
-        Ok(Self {
+        let variables = Variables::new(device.clone(), options.seed, options.selection());
+        let batch = options.images * options.masks;
+        let mut codebooks = Codebooks::new(&config.quantizer, batch, options.objective.restart());
+        if let Some(path) = &options.init {
+            let model = ModelFiles::open(path)?.checkpoint;
+            variables.preset_all(&model, config)?;
+            if options.codebook_start.is_none() && !codebooks.continue_from(&model)? {
+                tracing::info!(
+                    "the model to start from has no codebooks of this shape; new ones will be made"
+                );
+            }
+        }
+        let root = Scope::root(&variables);
+        let network = Network::new(&root, config)?;
+        let readouts = match options.objective {
+            Objective::Generated => {
+                let cells = config.grid() * config.grid();
+                Some(Readouts::new(&root, config.neck.d_model, cells)?)
+            }
+            Objective::Published => None,
+        };
+        let optimizer = AdamW::new(&variables, options.objective.optimizer())?;
+        let mut trainer = Self {
             options,
             variables,
             network,
             readouts,
             optimizer,
             codebooks,
+            steps: 0,
             device,
-        })
+        };
+        trainer.fix_image_encoder()?;
+        Ok(trainer)
+    }
+
+    /// Builds a frozen image encoder from its weights as they are now, in the faster form that inference uses.
+    fn fix_image_encoder(&mut self) -> Result<()> {
+        if self.options.selection().freezes_image_encoder() {
+            let frozen = Frozen(&self.variables);
+            let scope = Scope::root(&frozen).child(SAM2_PREFIX).child("image_encoder");
+            self.network.image_encoder = ImageEncoder::new(&scope, &self.options.config)?;
+        }
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod golden;
 
 #[cfg(test)]
 mod tests {
@@ -208,15 +295,19 @@ mod tests {
     fn options(out: PathBuf, steps: u64) -> TrainingOptions {
         TrainingOptions {
             config: small_config(),
+            objective: Objective::Generated,
+            freeze_trunk: false,
             seed: 5,
             steps,
             images: 2,
             masks: 3,
             small_masks: 0.5,
+            data: None,
             learning_rate: 1e-3,
-            codebook_start: 2,
+            codebook_start: Some(2),
             out,
             checkpoint_every: Duration::from_secs(3600),
+            checkpoint_steps: None,
             resume: false,
             init: None,
         }
@@ -227,7 +318,12 @@ mod tests {
     fn gradients_match_finite_differences() {
         let folder = tempfile::tempdir().unwrap();
         let trainer = Trainer::new(options(folder.path().to_owned(), 1), Device::Cpu).unwrap();
-        let sample = samples::generated(&trainer.options.config, 9, 0, 3, 0.5).unwrap();
+        let source = SampleSource {
+            shape: trainer.options.sample_shape(),
+            seed: 9,
+            folder: None,
+        };
+        let sample = source.sample(0).unwrap();
         let loss = || -> Tensor {
             let patches =
                 preprocess::patches(&[&sample.pixels], trainer.options.config.image_size, &Device::Cpu)
@@ -263,15 +359,10 @@ mod tests {
                 .unwrap()
                 .mean_all()
                 .unwrap();
-            let read = trainer
-                .readouts
+            let readouts = trainer.readouts.as_ref().unwrap();
+            let read = readouts
                 .embedding_loss(&embeddings, &targets.coarse)
-                .and_then(|loss| {
-                    Ok((loss
-                        + trainer
-                            .readouts
-                            .feature_loss(&rebuilt.features, &targets.coarse)?)?)
-                })
+                .and_then(|loss| Ok((loss + readouts.feature_loss(&rebuilt.features, &targets.coarse)?)?))
                 .unwrap();
             ((smooth + rebuilt.ious.mean_all().unwrap()).unwrap() + read).unwrap()
         };
@@ -357,5 +448,57 @@ mod tests {
             files.checkpoint.names().count(),
             layout(&files.config).unwrap().len()
         );
+    }
+    #[test]
+    fn a_run_that_diverges_keeps_its_last_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().to_owned();
+        train(options(out.clone(), 4), &ChosenDevice::cpu(), |_| true).unwrap();
+        let file = |name: &str| std::fs::read(out.join(name)).unwrap();
+        let before = (file(CHECKPOINT_FILE), file("model.safetensors"));
+        let wild = TrainingOptions {
+            resume: true,
+            learning_rate: 1e30,
+            ..options(out.clone(), 60)
+        };
+        let mut skipped = 0;
+        let error = train(wild, &ChosenDevice::cpu(), |report| {
+            skipped += u32::from(report.gradient_norm.is_none());
+            true
+        });
+        assert!(matches!(error, Err(TrainingError::Diverged { .. })), "{error:?}");
+        assert_eq!(skipped, MAX_SKIPPED - 1, "the last one ends the run");
+        assert!(before == (file(CHECKPOINT_FILE), file("model.safetensors")));
+    }
+
+    #[test]
+    fn a_frozen_image_encoder_stays_and_codebooks_go_on() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        train(options(first.path().to_owned(), 4), &ChosenDevice::cpu(), |_| {
+            true
+        })
+        .unwrap();
+        for objective in [Objective::Generated, Objective::Published] {
+            let tuned = TrainingOptions {
+                objective,
+                freeze_trunk: true,
+                codebook_start: None,
+                init: Some(first.path().to_owned()),
+                ..options(second.path().to_owned(), 2)
+            };
+            let trainer = Trainer::new(tuned.clone(), Device::Cpu).unwrap();
+            assert!(trainer.codebooks.started);
+            train(tuned, &ChosenDevice::cpu(), |_| true).unwrap();
+            let [before, after] =
+                [&first, &second].map(|folder| ModelFiles::open(folder.path()).unwrap().checkpoint);
+            for name in before.names() {
+                let is_same = before.read_f32(name).unwrap() == after.read_f32(name).unwrap();
+                if name.contains(".image_encoder.") {
+                    assert!(is_same, "{objective:?}: {name}");
+                } else if name.ends_with("sam_mask_encoder.mask_tokens.weight") {
+                    assert!(!is_same, "{objective:?}: {name}");
+                }
+            }
+        }
     }
 }

@@ -11,10 +11,21 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 const BETA1: f32 = 0.9;
-const BETA2: f32 = 0.98;
 const EPS: f32 = 1e-8;
-/// Longest memory of the averaged weights.
-const AVERAGE_DECAY: f32 = 0.998;
+
+/// What distinguishes one AdamW from another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AdamWSettings {
+    /// Memory of the squared gradient.
+    pub(super) beta2: f32,
+    pub(super) weight_decay: f32,
+    /// Decay norms, biases and embeddings too.
+    pub(super) decays_all: bool,
+    /// Longest gradient.
+    pub(super) clip_norm: f32,
+    /// Longest memory of the averaged weights.
+    pub(super) average_decay: f32,
+}
 
 /// One trained variable and what the optimizer remembers of it.
 #[derive(Debug)]
@@ -32,8 +43,7 @@ struct Slot {
 pub(super) struct AdamW {
     slots: BTreeMap<String, Slot>,
     steps: u64,
-    weight_decay: f32,
-    clip_norm: f32,
+    settings: AdamWSettings,
 }
 
 /// Factors of one step, the same for every weight.
@@ -41,13 +51,15 @@ pub(super) struct AdamW {
 struct StepFactors {
     clip: f32,
     learning_rate: f32,
+    beta2: f32,
     correction1: f32,
     correction2: f32,
+    weight_decay: f32,
     average_decay: f32,
 }
 
 impl AdamW {
-    pub(super) fn new(variables: &Variables, weight_decay: f32, clip_norm: f32) -> Result<Self> {
+    pub(super) fn new(variables: &Variables, settings: AdamWSettings) -> Result<Self> {
         let slots = variables
             .trained()
             .into_iter()
@@ -58,8 +70,9 @@ impl AdamW {
                     square: vec![0.0; value.len()],
                     average: value.clone(),
                     value,
-                    // Norms, biases and embeddings are not decayed, as usual.
-                    decays: variable.rank() >= 2 && name.ends_with("weight") && !name.contains("embed"),
+                    // Norms, biases and embeddings are usually not decayed.
+                    decays: settings.decays_all
+                        || variable.rank() >= 2 && name.ends_with("weight") && !name.contains("embed"),
                     variable,
                 };
                 Ok((name, slot))
@@ -68,8 +81,7 @@ impl AdamW {
         Ok(Self {
             slots,
             steps: 0,
-            weight_decay,
-            clip_norm,
+            settings,
         })
     }
 
@@ -95,18 +107,19 @@ impl AdamW {
         self.steps += 1;
         let steps = self.steps as f32;
         let factors = StepFactors {
-            clip: (f64::from(self.clip_norm) / norm.max(1e-12)).min(1.0) as f32,
+            clip: (f64::from(self.settings.clip_norm) / norm.max(1e-12)).min(1.0) as f32,
             learning_rate: learning_rate as f32,
+            beta2: self.settings.beta2,
             correction1: 1.0 - BETA1.powf(steps),
-            correction2: 1.0 - BETA2.powf(steps),
+            correction2: 1.0 - self.settings.beta2.powf(steps),
+            weight_decay: self.settings.weight_decay,
             // A short memory at first, so that the average does not remember the random start.
-            average_decay: (1.0 - 1.0 / (1.0 + steps / 10.0)).min(AVERAGE_DECAY),
+            average_decay: (1.0 - 1.0 / (1.0 + steps / 10.0)).min(self.settings.average_decay),
         };
-        let weight_decay = self.weight_decay;
         let mut pairs: Vec<(&mut Slot, Option<Vec<f32>>)> = self.slots.values_mut().zip(gradients).collect();
         pairs.par_iter_mut().for_each(|(slot, gradient)| {
             if let Some(gradient) = gradient {
-                slot.update(gradient, &factors, weight_decay);
+                slot.update(gradient, &factors);
             }
             let decay = factors.average_decay;
             slot.average
@@ -168,12 +181,14 @@ impl AdamW {
 }
 
 impl Slot {
-    fn update(&mut self, gradient: &[f32], factors: &StepFactors, weight_decay: f32) {
+    fn update(&mut self, gradient: &[f32], factors: &StepFactors) {
         let StepFactors {
             clip,
             learning_rate,
+            beta2,
             correction1,
             correction2,
+            weight_decay,
             ..
         } = *factors;
         let kept = 1.0
@@ -186,7 +201,7 @@ impl Slot {
         for (((value, mean), square), gradient) in state.zip(gradient) {
             let g = gradient * clip;
             *mean = BETA1 * *mean + (1.0 - BETA1) * g;
-            *square = BETA2 * *square + (1.0 - BETA2) * g * g;
+            *square = beta2 * *square + (1.0 - beta2) * g * g;
             let step = (*mean / correction1) / ((*square / correction2).sqrt() + EPS);
             *value = *value * kept - learning_rate * step;
         }

@@ -1,9 +1,11 @@
 //! Training images and masks as the network takes them, made ahead on threads of their own.
 
+use super::TrainingError;
+use super::folder::Folder;
 use crate::geometry::ImageSize;
 use crate::mask::Mask;
 use crate::scenes::random::Rng;
-use crate::scenes::{SceneConfig, SceneRegion, generate};
+use crate::scenes::{Scene, SceneConfig, generate};
 use crate::tokenizer::preprocess;
 use crate::tokenizer::{Config, Result, TokenizerError};
 use crossbeam_channel::{Receiver, bounded};
@@ -22,6 +24,8 @@ pub(super) struct Sample {
 pub(super) struct MaskSample {
     /// Coverage 0..1 on the logits' grid: mask prompt and target alike.
     pub(super) coverage: Vec<f32>,
+    /// 0 or 1 on the logits' grid: the pixel nearest to each cell, as the published loss samples its targets.
+    pub(super) nearest: Vec<f32>,
     /// Coverage 0..1 on the feature grid.
     pub(super) coarse: Vec<f32>,
     /// x0 y0 x1 y1 in input pixels, last pixel inclusive.
@@ -72,6 +76,7 @@ impl MaskSample {
         }
         Ok(Self {
             coverage: preprocess::mask_prompt(mask, config.logits_size()),
+            nearest: preprocess::nearest_samples(mask, config.logits_size()),
             coarse: preprocess::mask_prompt(mask, config.grid()),
             rect,
             inside,
@@ -82,75 +87,109 @@ impl MaskSample {
 /// Masks under this share of the image are small: two thirds of a scene's regions, and a few cells of the grid each.
 const SMALL_SHARE: f64 = 0.01;
 
-/// The sample of generated scene `index`, with `masks` of its regions (repeated if it has fewer); of the small ones
-/// the share `small_masks` is used.
-pub(super) fn generated(
-    config: &Config,
-    seed: u64,
-    index: u64,
-    masks: usize,
-    small_masks: f32,
-) -> Result<Sample> {
-    let side = config.image_size as u32;
-    let scene_config =
-        SceneConfig::new(ImageSize::new(side, side)).map_err(|error| TokenizerError::Config {
-            reason: error.to_string(),
-        })?;
-    let mut rng = Rng::new(seed ^ index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    for attempt in 0.. {
-        let scene = generate(&scene_config, rng.bits());
-        if scene.regions.is_empty() && attempt < 100 {
-            continue;
-        }
-        // Regions come in random order, so the first ones are a random choice.
-        let large = SMALL_SHARE * f64::from(side) * f64::from(side);
-        let kept: Vec<&SceneRegion> = scene
-            .regions
+/// What every sample of a run has in common.
+#[derive(Clone, Debug)]
+pub(super) struct SampleShape {
+    pub(super) config: Config,
+    /// Masks per image.
+    pub(super) masks: usize,
+    /// Share of the small masks that is used.
+    pub(super) small_masks: f32,
+}
+
+impl SampleShape {
+    /// As many of the masks, which come in random order, as a sample has; repeated if there are fewer.
+    pub(super) fn choose(&self, masks: Vec<&Mask>, rng: &mut Rng) -> Result<Vec<MaskSample>> {
+        let kept: Vec<&Mask> = masks
             .iter()
-            .filter(|region| region.mask.area() as f64 >= large || rng.chance(small_masks))
+            .filter(|mask| {
+                let large = SMALL_SHARE * mask.size().area() as f64;
+                mask.area() as f64 >= large || rng.chance(self.small_masks)
+            })
+            .copied()
             .collect();
-        let all: Vec<&SceneRegion> = scene.regions.iter().collect();
-        let regions = if kept.is_empty() { all } else { kept };
-        let masks = (0..masks)
-            .filter_map(|i| regions.get(i % regions.len().max(1)))
-            .map(|region| MaskSample::new(&region.mask, config, &mut rng))
-            .collect::<Result<Vec<_>>>()?;
-        return Ok(Sample {
-            pixels: preprocess::normalised(&scene.image),
-            masks,
-        });
+        let masks = if kept.is_empty() { masks } else { kept };
+        masks
+            .iter()
+            .cycle()
+            .take(self.masks)
+            .map(|mask| MaskSample::new(mask, &self.config, rng))
+            .collect()
     }
-    unreachable!("the loop returns")
 }
 
-/// Scenes in order, generated ahead of their use.
+/// Where a run's samples come from: generated scenes, and images of a folder for a share of them.
 #[derive(Debug)]
-pub(super) struct Scenes {
-    samples: Receiver<Result<Sample>>,
+pub(super) struct SampleSource {
+    pub(super) shape: SampleShape,
+    pub(super) seed: u64,
+    /// The folder and its share.
+    pub(super) folder: Option<(Folder, f32)>,
 }
 
-impl Scenes {
-    /// Starts generating at scene `first`.
+impl SampleSource {
+    /// The sample of this number, the same in every run of this seed.
+    pub(super) fn sample(&self, index: u64) -> std::result::Result<Sample, TrainingError> {
+        let mut rng = rng_of(self.seed, index);
+        if let Some((folder, share)) = &self.folder
+            && rng.chance(*share)
+        {
+            return folder.sample(&self.shape, &mut rng);
+        }
+        let scene = scene(self.shape.config.image_size, &mut rng)?;
+        let masks = scene.regions.iter().map(|region| &region.mask).collect();
+        Ok(Sample {
+            pixels: preprocess::normalised(&scene.image),
+            masks: self.shape.choose(masks, &mut rng)?,
+        })
+    }
+}
+
+/// The generated scene that training without data of its own sees as sample `index`.
+///
+/// # Errors
+/// If scenes of the network's size cannot be generated.
+pub fn generated_scene(config: &Config, seed: u64, index: u64) -> Result<Scene> {
+    scene(config.image_size, &mut rng_of(seed, index))
+}
+
+fn rng_of(seed: u64, index: u64) -> Rng {
+    Rng::new(seed ^ index.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+/// Scenes without any region that are drawn again at most.
+const EMPTY_SCENES: usize = 100;
+
+/// A scene with at least one region.
+fn scene(side: usize, rng: &mut Rng) -> Result<Scene> {
+    let wrong = |reason: String| TokenizerError::Config { reason };
+    let side = side as u32;
+    let config = SceneConfig::new(ImageSize::new(side, side)).map_err(|error| wrong(error.to_string()))?;
+    (0..=EMPTY_SCENES)
+        .map(|_| generate(&config, rng.bits()))
+        .find(|scene| !scene.regions.is_empty())
+        .ok_or_else(|| wrong("scenes of this size show nothing".to_owned()))
+}
+
+/// Samples in order, made ahead of their use.
+#[derive(Debug)]
+pub(super) struct Samples {
+    samples: Receiver<std::result::Result<Sample, TrainingError>>,
+}
+
+impl Samples {
+    /// Starts with sample `first`.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(super) fn start(
-        config: Config,
-        seed: u64,
-        first: u64,
-        masks: usize,
-        small_masks: f32,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(source: SampleSource, first: u64) -> std::io::Result<Self> {
         let (sender, samples) = bounded(16);
         std::thread::Builder::new()
-            .name("samtok-scenes".to_owned())
+            .name("samtok-samples".to_owned())
             .spawn(move || {
                 for index in first.. {
                     // A closed channel means that training is over.
-                    if sender
-                        .send(generated(&config, seed, index, masks, small_masks))
-                        .is_err()
-                    {
+                    if sender.send(source.sample(index)).is_err() {
                         return;
                     }
                 }
@@ -158,8 +197,8 @@ impl Scenes {
         Ok(Self { samples })
     }
 
-    /// The next scene, or `None` if the generator died.
-    pub(super) fn next(&self) -> Option<Result<Sample>> {
-        self.samples.recv().ok()
+    /// The next sample.
+    pub(super) fn next(&self) -> std::result::Result<Sample, TrainingError> {
+        self.samples.recv().unwrap_or(Err(TrainingError::Generator))
     }
 }

@@ -8,11 +8,12 @@ use crate::tokenizer::{Result, TokenizerError};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 /// The model made of averaged weights, f16.
 const MODEL_FILE: &str = "model.safetensors";
-/// Everything needed to continue, f32.
-const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+/// Name of the file in the output folder that holds everything needed to continue, f32.
+pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// Why training stopped.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,14 @@ pub enum TrainingError {
     Diverged {
         /// The step.
         step: u64,
+    },
+    /// A folder of images without what training needs.
+    #[error("cannot train on this data: {reason}: {}", path.display())]
+    Data {
+        /// Why not.
+        reason: String,
+        /// The folder.
+        path: PathBuf,
     },
     /// A checkpoint of another run.
     #[error("the checkpoint cannot be resumed: {reason}")]
@@ -93,7 +102,7 @@ impl Trainer {
         let shape = vec![quantizer.codebook_size + 1, quantizer.latent_dim];
         let codebooks = self.codebooks.books.iter().enumerate().map(|(depth, book)| {
             // The published form has one more row, for padding.
-            let rows = [book.rows.as_slice(), &vec![0.0; quantizer.latent_dim]].concat();
+            let rows = [book.table.rows(), &vec![0.0; quantizer.latent_dim]].concat();
             NamedTensor::from_values(format!("quantizer.codebooks.{depth}.weight"), shape.clone(), rows)
         });
         safetensors(
@@ -113,9 +122,9 @@ impl Trainer {
         let (size, dim) = (quantizer.codebook_size, quantizer.latent_dim);
         let books = self.codebooks.books.iter().enumerate().flat_map(|(depth, book)| {
             [
-                ("rows", vec![size, dim], book.rows.clone()),
-                ("uses", vec![size], book.uses.clone()),
-                ("sums", vec![size, dim], book.sums.clone()),
+                ("weight", vec![size, dim], book.table.rows().to_vec()),
+                ("cluster_size_ema", vec![size], book.cluster_size_ema.clone()),
+                ("embed_ema", vec![size, dim], book.embed_ema.clone()),
             ]
             .map(|(kind, shape, values)| {
                 NamedTensor::from_values(format!("training.codebooks.{depth}.{kind}"), shape, values)
@@ -127,11 +136,12 @@ impl Trainer {
             vec![self.codebooks.memory.len(), dim],
             memory,
         );
-        let metadata = BTreeMap::from([
-            ("steps".to_owned(), self.optimizer.steps().to_string()),
-            ("seed".to_owned(), self.options.seed.to_string()),
+        let mut metadata = BTreeMap::from([
+            ("steps".to_owned(), self.steps.to_string()),
+            ("updates".to_owned(), self.optimizer.steps().to_string()),
             ("codebooks".to_owned(), self.codebooks.started.to_string()),
         ]);
+        metadata.extend(self.identity().map(|(key, value)| (key.to_owned(), value)));
         safetensors(
             &out.join(CHECKPOINT_FILE),
             variables.chain(state).chain(books).chain([memory]),
@@ -153,28 +163,31 @@ impl Trainer {
                     reason: format!("it does not say its {key}"),
                 })
         };
-        if note("seed")? != self.options.seed.to_string() {
-            return Err(TrainingError::Checkpoint {
-                reason: format!("it was made with --seed {}", note("seed")?),
-            });
+        for (key, value) in self.identity() {
+            if note(key)? != value {
+                return Err(TrainingError::Checkpoint {
+                    reason: format!("it was made with --{key} {}, this run has {value}", note(key)?),
+                });
+            }
         }
-        let steps = note("steps")?
-            .parse()
-            .map_err(|error| TrainingError::Checkpoint {
-                reason: format!("its step number: {error}"),
-            })?;
+        let number = |key: &str| -> std::result::Result<u64, TrainingError> {
+            note(key)?.parse().map_err(|error| TrainingError::Checkpoint {
+                reason: format!("its number of {key}: {error}"),
+            })
+        };
+        self.steps = number("steps")?;
         let read = |name: &str| -> Result<Vec<f32>> { Ok(checkpoint.read_f32(name)?) };
         for (name, variable) in self.variables.all() {
             let tensor = Tensor::from_vec(read(&name)?, variable.shape().clone(), &self.device)
                 .map_err(TokenizerError::from)?;
             variable.set(&tensor).map_err(TokenizerError::from)?;
         }
-        self.optimizer.restore(steps, read)?;
+        self.optimizer.restore(number("updates")?, read)?;
         for (depth, book) in self.codebooks.books.iter_mut().enumerate() {
             for (kind, values) in [
-                ("rows", &mut book.rows),
-                ("uses", &mut book.uses),
-                ("sums", &mut book.sums),
+                ("weight", book.table.rows_mut()),
+                ("cluster_size_ema", &mut book.cluster_size_ema),
+                ("embed_ema", &mut book.embed_ema),
             ] {
                 checkpoint.read_into(&format!("training.codebooks.{depth}.{kind}"), values)?;
             }
@@ -185,6 +198,15 @@ impl Trainer {
             .map(<[f32]>::to_vec)
             .collect();
         self.codebooks.started = note("codebooks")? == "true";
-        Ok(())
+        Ok(self.fix_image_encoder()?)
+    }
+
+    /// What must be the same when a run is resumed, or it would go on as another one.
+    fn identity(&self) -> [(&'static str, String); 3] {
+        [
+            ("seed", self.options.seed.to_string()),
+            ("objective", self.options.objective.name().to_owned()),
+            ("freeze-trunk", self.options.freeze_trunk.to_string()),
+        ]
     }
 }

@@ -1,7 +1,8 @@
 //! One step: images through the encoder, masks through words and back, the same masks from prompts, and the update.
 
 use super::auxiliary::Readouts;
-use super::loss::{MaskLoss, mask_loss};
+use super::codebook::Quantized;
+use super::loss::{MaskLoss, PublishedLoss, mask_loss, published_loss};
 use super::prompts::{PromptPlan, correction, first_points};
 use super::samples::{MaskSample, Sample};
 use super::{StepReport, Trainer};
@@ -16,7 +17,6 @@ use std::time::Duration;
 const COMMITMENT_WEIGHT: f64 = 0.25;
 const PROMPT_WEIGHT: f64 = 0.5;
 const READOUT_WEIGHT: f64 = 0.5;
-const WARMUP_SHARE: f64 = 0.03;
 /// Final learning rate as a share of the peak.
 const FINAL_SHARE: f64 = 0.02;
 
@@ -29,10 +29,48 @@ pub(super) struct Targets {
     pub(super) coarse: Tensor,
 }
 
+/// What a step's loss came to.
+struct StepLosses {
+    total: Tensor,
+    ious: Vec<f32>,
+    prompt_ious: Vec<f32>,
+    codes: Discretised,
+}
+
+/// Mask embeddings after the codebooks.
+#[derive(Debug)]
+pub(super) struct Discretised {
+    /// What the decoder sees; the gradient passes straight through to the embeddings.
+    decoder_input: Tensor,
+    /// Weighted mean distance of the embeddings to their codes; 0 before the codebooks start.
+    pub(super) commitment: Tensor,
+    /// The codes, once the codebooks have started.
+    pub(super) quantized: Option<Quantized>,
+    /// The embeddings themselves, `batch x d_model`.
+    values: Vec<f32>,
+}
+
+/// Masks through words and back by the published loss.
+#[derive(Debug)]
+pub(super) struct Reproduction {
+    pub(super) loss: PublishedLoss,
+    /// `(masks, 1, rows, columns)`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "compared with the reference in tests"))]
+    pub(super) logits: Tensor,
+    pub(super) codes: Discretised,
+}
+
+impl Reproduction {
+    pub(super) fn total(&self) -> Result<Tensor> {
+        Ok(((&self.loss.bce + &self.loss.dice)? + &self.codes.commitment)?)
+    }
+}
+
 impl Trainer {
     fn learning_rate(&self) -> f64 {
         let total = self.options.steps as f64;
-        let (step, warmup) = (self.optimizer.steps() as f64, (total * WARMUP_SHARE).max(1.0));
+        let warmup_share = self.options.objective.warmup_share();
+        let (step, warmup) = (self.steps as f64, (total * warmup_share).max(1.0));
         let share = if step < warmup {
             (step + 1.0) / warmup
         } else {
@@ -43,16 +81,67 @@ impl Trainer {
     }
 
     pub(super) fn step(&mut self, samples: &[Sample]) -> Result<StepReport> {
-        let step = self.optimizer.steps();
-        let mut rng = Rng::new(self.options.seed.rotate_left(17) ^ step);
-        if !self.codebooks.started && step >= self.options.codebook_start {
+        let mut rng = Rng::new(self.options.seed.rotate_left(17) ^ self.steps);
+        if !self.codebooks.started && self.steps >= self.options.codebook_start() {
             self.codebooks.start(&mut rng);
         }
         let masks: Vec<&MaskSample> = samples.iter().flat_map(|s| &s.masks).collect();
+        let losses = match &self.readouts {
+            Some(readouts) => self.generated(readouts, samples, &masks, &mut rng)?,
+            None => {
+                let reproduction = self.reproduce(samples, &masks)?;
+                StepLosses {
+                    total: reproduction.total()?,
+                    ious: reproduction.loss.ious,
+                    prompt_ious: Vec::new(),
+                    codes: reproduction.codes,
+                }
+            }
+        };
+        let learning_rate = self.learning_rate();
+        let gradient_norm = self.optimizer.step(&losses.total.backward()?, learning_rate)?;
+        self.steps += 1;
+        // A step that is skipped leaves no trace: what came of values that are not finite never reaches a checkpoint.
+        if gradient_norm.is_some() {
+            match &losses.codes.quantized {
+                Some(quantized) => self.codebooks.update(quantized, &mut rng),
+                None => self.codebooks.remember(&losses.codes.values),
+            }
+        }
+        let by_size = |low: f32, high: f32| {
+            let of_size = masks.iter().zip(&losses.ious).filter(|(mask, _)| {
+                let share = mask.share();
+                (low..high).contains(&share)
+            });
+            mean(&of_size.map(|(_, iou)| *iou).collect::<Vec<_>>())
+        };
+        Ok(StepReport {
+            step: self.steps,
+            loss: losses.total.to_scalar::<f32>()?,
+            iou: mean(&losses.ious),
+            iou_by_size: [by_size(0.0, 0.01), by_size(0.01, 0.08), by_size(0.08, 2.0)],
+            prompt_iou: mean(&losses.prompt_ious),
+            learning_rate,
+            gradient_norm,
+            images: samples.len(),
+            masks: masks.len(),
+            elapsed: Duration::ZERO,
+            saved: false,
+        })
+    }
+
+    /// Words and prompts together, with readouts.
+    fn generated(
+        &self,
+        readouts: &Readouts,
+        samples: &[Sample],
+        masks: &[&MaskSample],
+        rng: &mut Rng,
+    ) -> Result<StepLosses> {
         let per_image = masks.len() / samples.len();
         let (features, maps) = self.embed(samples, per_image)?;
-        let targets = self.targets(&masks)?;
-        let rebuilt = self.rebuild(view(&features, &maps), &masks, &targets, &mut rng)?;
+        let targets = self.targets(masks)?;
+        let (rebuilt, codes) = self.rebuild(readouts, view(&features, &maps), masks, &targets)?;
         // Words are the harder task: only every second image answers prompts too.
         let asked = samples.len().div_ceil(2) * per_image;
         let (features, maps) = (
@@ -62,32 +151,32 @@ impl Trainer {
                 stride8: maps.stride8.narrow(0, 0, asked)?,
             },
         );
-        let prompted = self.prompt(
-            view(&features, &maps),
-            &masks[..asked],
-            &targets.first(asked)?,
-            &mut rng,
-        )?;
-        let total = (rebuilt.total + (prompted.total * PROMPT_WEIGHT)?)?;
-        let learning_rate = self.learning_rate();
-        let grads = total.backward()?;
-        let gradient_norm = self.optimizer.step(&grads, learning_rate)?;
-        let by_size = |low: f32, high: f32| {
-            let of_size = masks.iter().zip(&rebuilt.ious).filter(|(mask, _)| {
-                let share = mask.share();
-                (low..high).contains(&share)
-            });
-            mean(&of_size.map(|(_, iou)| *iou).collect::<Vec<_>>())
-        };
-        Ok(StepReport {
-            step: step + 1,
-            loss: total.to_scalar::<f32>()?,
-            iou: mean(&rebuilt.ious),
-            iou_by_size: [by_size(0.0, 0.01), by_size(0.01, 0.08), by_size(0.08, 2.0)],
-            prompt_iou: mean(&prompted.ious),
-            learning_rate,
-            gradient_norm,
-            elapsed: Duration::ZERO,
+        let view = view(&features, &maps);
+        let prompted = self.prompt(view, &masks[..asked], rng)?;
+        let prompted = compare(readouts, &prompted, &targets.first(asked)?)?;
+        Ok(StepLosses {
+            total: (rebuilt.total + (prompted.total * PROMPT_WEIGHT)?)?,
+            ious: rebuilt.ious,
+            prompt_ious: prompted.ious,
+            codes,
+        })
+    }
+
+    /// Masks through words and back as the published models learned it.
+    pub(super) fn reproduce(&self, samples: &[Sample], masks: &[&MaskSample]) -> Result<Reproduction> {
+        let (features, maps) = self.embed(samples, masks.len() / samples.len())?;
+        let view = view(&features, &maps);
+        let side = self.options.config.logits_size();
+        let prompts = self.grid(masks, side, |mask| &mask.coverage)?;
+        let codes = self.discretise(self.embed_masks(view, masks, &prompts)?)?;
+        let predictions =
+            self.network
+                .decode_embeddings(view, &codes.decoder_input, Candidates::BestOfThree)?;
+        let targets = self.grid(masks, side, |mask| &mask.nearest)?;
+        Ok(Reproduction {
+            loss: published_loss(&predictions.logits.flatten_from(1)?, &targets)?,
+            logits: predictions.logits,
+            codes,
         })
     }
 
@@ -109,71 +198,84 @@ impl Trainer {
     }
 
     pub(super) fn targets(&self, masks: &[&MaskSample]) -> Result<Targets> {
-        let grid = |values: Vec<f32>, side: usize| {
-            Tensor::from_vec(values, (masks.len(), side * side), &self.device)
-        };
         let config = &self.options.config;
         Ok(Targets {
-            fine: grid(
-                masks.iter().flat_map(|m| m.coverage.iter().copied()).collect(),
-                config.logits_size(),
-            )?,
-            coarse: grid(
-                masks.iter().flat_map(|m| m.coarse.iter().copied()).collect(),
-                config.grid(),
-            )?,
+            fine: self.grid(masks, config.logits_size(), |mask| &mask.coverage)?,
+            coarse: self.grid(masks, config.grid(), |mask| &mask.coarse)?,
+        })
+    }
+
+    /// One kind of values of all masks, `(masks, side * side)`.
+    fn grid(
+        &self,
+        masks: &[&MaskSample],
+        side: usize,
+        values: impl Fn(&MaskSample) -> &[f32],
+    ) -> Result<Tensor> {
+        let all = masks
+            .iter()
+            .flat_map(|mask| values(mask).iter().copied())
+            .collect();
+        Ok(Tensor::from_vec(all, (masks.len(), side * side), &self.device)?)
+    }
+
+    /// Mask prompts `(masks, pixels)` to embeddings.
+    fn embed_masks(&self, view: ImageView<'_>, masks: &[&MaskSample], prompts: &Tensor) -> Result<Tensor> {
+        let side = self.options.config.logits_size();
+        let boxes: Vec<[f32; 4]> = masks.iter().map(|m| m.rect).collect();
+        let prompts = prompts.reshape((masks.len(), side, side))?;
+        self.network.encode_masks(view, &prompts, &boxes)
+    }
+
+    /// Embeddings through the codebooks, if those have started.
+    fn discretise(&self, embeddings: Tensor) -> Result<Discretised> {
+        let values = embeddings.detach().flatten_all()?.to_vec1::<f32>()?;
+        let mut commitment = Tensor::zeros((), embeddings.dtype(), &self.device)?;
+        if !self.codebooks.started {
+            return Ok(Discretised {
+                decoder_input: embeddings,
+                commitment,
+                quantized: None,
+                values,
+            });
+        }
+        let quantized = self.codebooks.quantize(&values);
+        let weight = COMMITMENT_WEIGHT / quantized.partial_sums.len() as f64;
+        let mut sum = embeddings.detach();
+        for partial in &quantized.partial_sums {
+            sum = Tensor::from_slice(partial, embeddings.shape(), &self.device)?;
+            commitment = (commitment + ((&embeddings - &sum)?.sqr()?.mean_all()? * weight)?)?;
+        }
+        Ok(Discretised {
+            // Straight through: the decoder sees the codes, the gradient passes to the embedding.
+            decoder_input: (&embeddings + (sum - embeddings.detach())?)?,
+            commitment,
+            quantized: Some(quantized),
+            values,
         })
     }
 
     /// Masks through embedding and codes and back.
     fn rebuild(
-        &mut self,
+        &self,
+        readouts: &Readouts,
         view: ImageView<'_>,
         masks: &[&MaskSample],
         targets: &Targets,
-        rng: &mut Rng,
-    ) -> Result<MaskLoss> {
-        let side = self.options.config.logits_size();
-        let boxes: Vec<[f32; 4]> = masks.iter().map(|m| m.rect).collect();
-        let prompts = targets.fine.reshape((masks.len(), side, side))?;
-        let embeddings = self.network.encode_masks(view, &prompts, &boxes)?;
-        let values = embeddings.detach().flatten_all()?.to_vec1::<f32>()?;
-        if !self.codebooks.started {
-            self.codebooks.remember(&values);
-        }
-        let mut extra = (self.readouts.embedding_loss(&embeddings, &targets.coarse)? * READOUT_WEIGHT)?;
-        let decoder_input = if self.codebooks.started {
-            let quantized = self.codebooks.quantize(&values, rng);
-            let depths = quantized.partial_sums.len() as f64;
-            let mut sum = embeddings.detach();
-            for partial in quantized.partial_sums {
-                sum = Tensor::from_vec(partial, embeddings.shape(), &self.device)?;
-                let commitment = (&embeddings - &sum)?.sqr()?.mean_all()?;
-                extra = (extra + (commitment * (COMMITMENT_WEIGHT / depths))?)?;
-            }
-            // Straight through: the decoder sees the codes, the gradient passes to the embedding.
-            (&embeddings + (sum - embeddings.detach())?)?
-        } else {
-            embeddings
-        };
+    ) -> Result<(MaskLoss, Discretised)> {
+        let embeddings = self.embed_masks(view, masks, &targets.fine)?;
+        let readout = (readouts.embedding_loss(&embeddings, &targets.coarse)? * READOUT_WEIGHT)?;
+        let codes = self.discretise(embeddings)?;
         let predictions = self
             .network
-            .decode_embeddings(view, &decoder_input, Candidates::Three)?;
-        let loss = compare(&self.readouts, &predictions, targets)?;
-        Ok(MaskLoss {
-            total: (loss.total + extra)?,
-            ..loss
-        })
+            .decode_embeddings(view, &codes.decoder_input, Candidates::Three)?;
+        let loss = compare(readouts, &predictions, targets)?;
+        let total = ((loss.total + readout)? + &codes.commitment)?;
+        Ok((MaskLoss { total, ..loss }, codes))
     }
 
     /// The same masks from prompts; all masks of a step get the same kind.
-    fn prompt(
-        &self,
-        view: ImageView<'_>,
-        masks: &[&MaskSample],
-        targets: &Targets,
-        rng: &mut Rng,
-    ) -> Result<MaskLoss> {
+    fn prompt(&self, view: ImageView<'_>, masks: &[&MaskSample], rng: &mut Rng) -> Result<MaskPredictions> {
         let plan = PromptPlan::random(rng);
         let image_size = self.options.config.image_size;
         let mut points: Vec<Vec<PromptPoint>> = masks
@@ -203,8 +305,7 @@ impl Trainer {
         } else {
             Candidates::Single
         };
-        let predictions = heads.answer(view, &points, earlier.as_ref(), candidates)?;
-        compare(&self.readouts, &predictions, targets)
+        heads.answer(view, &points, earlier.as_ref(), candidates)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The weights of a network in training: created on first use by the layer's own rule, then shared by name.
 
+use super::objective::{FIXED, Selection};
 use crate::scenes::random::Rng;
 use crate::tokenizer::model::layout;
 use crate::tokenizer::parameters::Parameters;
@@ -9,27 +10,26 @@ use candle_core::{Device, Tensor, Var};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// Name of the fixed random projection, which is part of the weights but never trained.
-const FIXED: &str = "positional_encoding_gaussian_matrix";
-
 /// Bound of a layer's first weights in units of `1 / sqrt(inputs)`; 1.73 keeps the variance of its input.
 const GAIN: f32 = 1.5;
 /// The same where queries look for keys at their own position: enough for a clear maximum there.
 const MATCHING_GAIN: f32 = 3.0;
 
-/// Trainable variables by name.
+/// All weights by name, of which some are trained.
 #[derive(Debug)]
 pub(super) struct Variables {
     variables: RefCell<BTreeMap<String, Var>>,
+    selection: Selection,
     device: Device,
     seed: u64,
 }
 
 impl Variables {
     /// Fresh weights, the same for the same seed.
-    pub(super) fn new(device: Device, seed: u64) -> Self {
+    pub(super) fn new(device: Device, seed: u64, selection: Selection) -> Self {
         Self {
             variables: RefCell::default(),
+            selection,
             device,
             seed,
         }
@@ -72,19 +72,23 @@ impl Variables {
     pub(super) fn trained(&self) -> BTreeMap<String, Var> {
         self.all()
             .into_iter()
-            .filter(|(name, _)| !name.ends_with(FIXED))
+            .filter(|(name, _)| self.selection.contains(name))
             .collect()
     }
 }
 
 impl Parameters for Variables {
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        if let Some(variable) = self.variables.borrow().get(name) {
-            return Ok(variable.as_tensor().clone());
+        if !self.variables.borrow().contains_key(name) {
+            self.preset(name, shape, initial_values(name, shape, self.seed))?;
         }
-        self.preset(name, shape, initial_values(name, shape, self.seed))?;
-        let variables = self.variables.borrow();
-        Ok(variables[name].as_tensor().clone())
+        let tensor = self.variables.borrow()[name].as_tensor().clone();
+        // No gradient is computed for what is not trained.
+        Ok(if self.selection.contains(name) {
+            tensor
+        } else {
+            tensor.detach()
+        })
     }
 
     fn device(&self) -> &Device {
@@ -93,6 +97,24 @@ impl Parameters for Variables {
 
     fn frozen(&self) -> bool {
         false
+    }
+}
+
+/// Variables that stay as they are, so that layers may repack them as in inference.
+#[derive(Debug)]
+pub(super) struct Frozen<'a>(pub(super) &'a Variables);
+
+impl Parameters for Frozen<'_> {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.0.tensor(name, shape)
+    }
+
+    fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    fn frozen(&self) -> bool {
+        true
     }
 }
 

@@ -55,6 +55,7 @@ fn a_full_disk_changes_nothing() {
     workspace
         .run(&["annotate", "disk/photo.png", "--mask", "a.png"])
         .expect(0);
+    workspace.write("small.json", super::train::small_config());
     disk.fill();
     let before = contents(&disk.0);
     let words = "<|mt_start|><|mt_0003|><|mt_0033|><|mt_end|>";
@@ -72,6 +73,19 @@ fn a_full_disk_changes_nothing() {
         ],
         &["annotate", "disk/photo.png", "--mask", "b.png"],
         &["model", "convert", golden, "--out", "disk/model"],
+        &[
+            "train",
+            "--config",
+            "small.json",
+            "--out",
+            "disk/run",
+            "--steps",
+            "1",
+            "--images",
+            "1",
+            "--masks",
+            "1",
+        ],
     ] {
         let answer = workspace.run(arguments);
         assert_eq!(

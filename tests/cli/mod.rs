@@ -6,6 +6,7 @@ mod full_disk;
 mod masks;
 mod models;
 mod tokenize;
+mod train;
 mod usage;
 
 use std::collections::BTreeMap;
