@@ -78,8 +78,8 @@ mod tests {
             "img9.jpg.samtok.json",
             "img2.jpg",
             "img2.jpg.samtok.json",
-            "b/odd.xyz",
-            "b/odd.xyz.samtok.json",
+            "b/odd.jpg",
+            "b/odd.jpg.samtok.json",
         ] {
             fs::write(folder.path().join(name), "x").unwrap();
         }
@@ -90,7 +90,7 @@ mod tests {
             .map(|entry| (&*entry.name, entry.has_image, entry.has_sidecar))
             .collect();
         let expected = [
-            ("b/odd.xyz", true, true),
+            ("b/odd.jpg", true, true),
             ("img2.jpg", true, true),
             ("img9.jpg", false, true),
             ("img10.jpg", true, false),

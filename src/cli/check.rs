@@ -274,7 +274,9 @@ mod tests {
 
     /// Exit code and standard output; the folder goes before the options.
     fn answer(folder: &std::path::Path, options: &[&str], json: bool) -> anyhow::Result<(ExitCode, String)> {
-        let arguments = ["check", folder.to_str().unwrap()].into_iter().chain(options.iter().copied());
+        let arguments = ["check", folder.to_str().unwrap()]
+            .into_iter()
+            .chain(options.iter().copied());
         let program = Program::try_parse_from(arguments)?;
         let mut out = Vec::new();
         let code = run(&program.args, json, true, &mut out)?;
@@ -290,7 +292,10 @@ mod tests {
             write_mask_png(&folder.path().join(name), &mask).unwrap();
         }
         let mut document = Document::new(ImageRef::new(std::path::Path::new("a.png"), size, None));
-        document.regions = vec![Region::new("r\u{1b}1".to_owned(), mask.to_rle()), Region::new("r2".to_owned(), mask.to_rle())];
+        document.regions = vec![
+            Region::new("r\u{1b}1".to_owned(), mask.to_rle()),
+            Region::new("r2".to_owned(), mask.to_rle()),
+        ];
         let mut sidecar: Value = serde_json::from_slice(&format::write(&document).unwrap()).unwrap();
         sidecar["regions"][1]["mask"]["counts"] = json!("~");
         fs::write(folder.path().join("a.png.samtok.json"), sidecar.to_string()).unwrap();
@@ -303,28 +308,61 @@ mod tests {
         let (code, text) = answer(folder.path(), &[], true).unwrap();
         let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         assert_eq!(code, ExitCode::SomeFailed);
-        let codes: Vec<&str> =
-            json["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect();
+        let codes: Vec<&str> = json["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap())
+            .collect();
         let bare = "image-not-annotated";
-        assert_eq!(codes, ["mask-invalid", "tiny-region", "words-missing", bare, bare, bare]);
+        assert_eq!(
+            codes,
+            ["mask-invalid", "tiny-region", "words-missing", bare, bare, bare]
+        );
         assert_eq!(json["findings"][0]["region"], "r2");
         assert_eq!(json["findings"][0]["at"], "regions[1].mask.counts");
-        assert_eq!((&json["errors"], &json["warnings"], &json["infos"]), (&json!(1), &json!(1), &json!(4)));
+        assert_eq!(
+            (&json["errors"], &json["warnings"], &json["infos"]),
+            (&json!(1), &json!(1), &json!(4))
+        );
         assert_eq!((&json["images"], &json["regions"]), (&json!(4), &json!(1)));
-        let (code, text) = answer(folder.path(), &["--only", "low-iou,mixed-models", "words-stale"], true).unwrap();
+        let (code, text) = answer(
+            folder.path(),
+            &["--only", "low-iou,mixed-models", "words-stale"],
+            true,
+        )
+        .unwrap();
         let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        assert_eq!((code, &json["findings"], &json["counts"]), (ExitCode::AllWell, &json!([]), &json!({})));
+        assert_eq!(
+            (code, &json["findings"], &json["counts"]),
+            (ExitCode::AllWell, &json!([]), &json!({}))
+        );
     }
 
     #[test]
     fn the_table_says_what_to_do_and_is_bounded() {
         let folder = sample();
-        let (code, text) = answer(folder.path(), &["--limit", "2", "--ignore", "mask-invalid"], false).unwrap();
+        let (code, text) = answer(
+            folder.path(),
+            &["--limit", "2", "--ignore", "mask-invalid"],
+            false,
+        )
+        .unwrap();
         assert_eq!(code, ExitCode::AllWell, "{text}");
-        assert!(text.contains("a.png\n  warning  tiny-region             r\\u{1b}1: the region has 4 pixels"), "{text}");
+        assert!(
+            text.contains("a.png\n  warning  tiny-region             r\\u{1b}1: the region has 4 pixels"),
+            "{text}"
+        );
         assert!(text.contains("b2.png") && !text.contains("b10.png"), "{text}");
-        assert!(text.lines().any(|line| line.starts_with("info      image-not-annotated  3      2 ")), "{text}");
-        assert!(text.ends_with("4 images, 1 sidecars, 1 regions: 0 errors, 1 warnings, 4 remarks\n"), "{text}");
+        assert!(
+            text.lines()
+                .any(|line| line.starts_with("info      image-not-annotated  3      2 ")),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("4 images, 1 sidecars, 1 regions: 0 errors, 1 warnings, 4 remarks\n"),
+            "{text}"
+        );
         let (code, _) = answer(folder.path(), &["--ignore", "mask-invalid", "--strict"], false).unwrap();
         assert_eq!(code, ExitCode::SomeFailed, "warnings count");
         let (code, text) = answer(folder.path(), &["--only", "low-iou"], false).unwrap();

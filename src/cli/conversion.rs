@@ -10,7 +10,11 @@ use crate::interchange::{Failure, Format, Progress, Stage};
 
 /// All formats with what they are, for the help.
 pub(super) fn format_list() -> String {
-    let width = Format::ALL.iter().map(|format| format.name().len()).max().unwrap_or(0);
+    let width = Format::ALL
+        .iter()
+        .map(|format| format.name().len())
+        .max()
+        .unwrap_or(0);
     let line = |format: &Format| format!("  {:<width$}  {}\n", format.name(), format.description());
     format!("Formats:\n{}", Format::ALL.iter().map(line).collect::<String>())
 }
@@ -25,7 +29,11 @@ pub(super) struct Bar {
 impl Bar {
     pub(super) fn new(global: &GlobalArgs) -> Self {
         let is_shown = !global.quiet && std::io::stderr().is_terminal();
-        let bar = if is_shown { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        let bar = if is_shown {
+            ProgressBar::no_length()
+        } else {
+            ProgressBar::hidden()
+        };
         Self { bar, stage: None }
     }
 
@@ -39,7 +47,8 @@ impl Bar {
                 Stage::Checking => ("reading again", "{msg} {bar:24} {pos}/{len} left {eta}"),
             };
             let style = ProgressStyle::with_template(template);
-            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar
+                .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             self.bar.set_message(activity);
         }
         if let Some(total) = progress.total {
@@ -60,7 +69,9 @@ pub(super) fn ending(failures: &[Failure], done: u64, is_written: bool) -> ExitC
         diagnostics::report_text(&with_path(failure));
     }
     if !is_written {
-        diagnostics::report_text("something would be lost, so nothing was written; leave out --strict to accept that");
+        diagnostics::report_text(
+            "something would be lost, so nothing was written; leave out --strict to accept that",
+        );
         return ExitCode::NothingDone;
     }
     ExitCode::of(usize::try_from(done).unwrap_or(usize::MAX), failures.len())

@@ -53,7 +53,9 @@ pub(super) fn run(args: &ExportArgs, global: &GlobalArgs, out: &mut dyn Write) -
         copy_images: args.copy_images,
     };
     let mut bar = Bar::new(global);
-    let exported = interchange::export(&args.folder, format, &args.out, &options, &mut |progress| bar.show(progress));
+    let exported = interchange::export(&args.folder, format, &args.out, &options, &mut |progress| {
+        bar.show(progress)
+    });
     bar.finish();
     let report = exported?;
     if global.json {
@@ -64,5 +66,9 @@ pub(super) fn run(args: &ExportArgs, global: &GlobalArgs, out: &mut dyn Write) -
             writeln!(out, "{} is in {}", format.description(), args.out.display())?;
         }
     }
-    Ok(conversion::ending(&report.failures, report.images.before, report.is_written))
+    Ok(conversion::ending(
+        &report.failures,
+        report.images.before,
+        report.is_written,
+    ))
 }

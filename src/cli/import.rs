@@ -50,8 +50,9 @@ pub(super) fn run(args: &ImportArgs, global: &GlobalArgs, out: &mut dyn Write) -
     let Source::Interchange(format) = args.from;
     let options = ImportOptions { strict: args.strict };
     let mut bar = Bar::new(global);
-    let imported =
-        interchange::import(format, &args.source, &args.into, &options, &mut |progress| bar.show(progress));
+    let imported = interchange::import(format, &args.source, &args.into, &options, &mut |progress| {
+        bar.show(progress)
+    });
     bar.finish();
     let report = imported?;
     if global.json {
@@ -60,7 +61,14 @@ pub(super) fn run(args: &ImportArgs, global: &GlobalArgs, out: &mut dyn Write) -
         write!(out, "{report}")?;
     }
     if report.is_written && report.images == 0 && report.failures.is_empty() {
-        bail!("nothing in it is about an image of the folder: {}", args.source.display());
+        bail!(
+            "nothing in it is about an image of the folder: {}",
+            args.source.display()
+        );
     }
-    Ok(conversion::ending(&report.failures, report.images, report.is_written))
+    Ok(conversion::ending(
+        &report.failures,
+        report.images,
+        report.is_written,
+    ))
 }

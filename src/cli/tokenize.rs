@@ -59,7 +59,10 @@ pub(super) fn run(args: &TokenizeArgs, global: &GlobalArgs, out: &mut dyn Write)
             super::counted(progress.up_to_date as usize, "image"),
         )?;
     }
-    Ok(ExitCode::of((progress.total as usize).saturating_sub(failed), failed))
+    Ok(ExitCode::of(
+        (progress.total as usize).saturating_sub(failed),
+        failed,
+    ))
 }
 
 fn to_json(
@@ -68,9 +71,10 @@ fn to_json(
     tokenizer: &MaskTokenizer,
     elapsed: Duration,
 ) -> serde_json::Value {
-    let failures = summary.failures.iter().map(|(path, error)| {
-        json!({"image": path.display().to_string(), "error": error.to_string()})
-    });
+    let failures = summary
+        .failures
+        .iter()
+        .map(|(path, error)| json!({"image": path.display().to_string(), "error": error.to_string()}));
     json!({
         "folder": folder.display().to_string(),
         "model": super::model_json(tokenizer),

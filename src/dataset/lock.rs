@@ -126,6 +126,8 @@ fn open(path: &Path, folder: &Path) -> Result<File, DatasetError> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             File::open(path).or(Err(error)).map_err(failed)
         }
+        // Somebody deleted it since: begin again.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open(path, folder),
         result => result.map_err(failed),
     }
 }

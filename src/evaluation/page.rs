@@ -137,10 +137,10 @@ mod tests {
         };
         let strip =
             |first: u32, last: u32| Mask::from_fn(size, |x, y| (first..last).contains(&x) && y < 8).unwrap();
-        let worst = cut(&case, &strip(0, 6), &strip(4, 10), 0.2);
+        let worst = cut(&case, &strip(0, 8), &strip(4, 12), 0.2);
         assert_eq!(
             (worst.image.size, worst.wanted.area()),
-            (ImageSize::new(31, 31), 48)
+            (ImageSize::new(34, 34), 64)
         );
         let page = worst_page(&[worst]);
         let at = |x: u32, y: u32| {
@@ -150,9 +150,9 @@ mod tests {
         let mixed = |colour: [u8; 3]| colour.map(|v| ((90 + 2 * u16::from(v)) / 3) as u8);
         assert_eq!(at(0, 0), [PAPER; 3]);
         assert_eq!(at(GAP_PX + 10, GAP_PX + 10), [90; 3], "the cut-out itself");
-        let painted_at = |x: u32| at(GAP_PX + TILE_PX + x * TILE_PX / 31, GAP_PX + 20);
+        let painted_at = |x: u32| at(GAP_PX + TILE_PX + x * TILE_PX / 34, GAP_PX + 20);
         assert_eq!(
-            [painted_at(2), painted_at(5), painted_at(8)],
+            [painted_at(2), painted_at(6), painted_at(10)],
             [mixed(MISSING), mixed(SHARED), mixed(SURPLUS)]
         );
     }

@@ -39,17 +39,26 @@ impl Carried {
                 region.mask.rle = blank.clone();
             }
         }
-        let failed = |source| DatasetError::Format { source, path: item.path.clone() };
+        let failed = |source| DatasetError::Format {
+            source,
+            path: item.path.clone(),
+        };
         let sidecar = format::write(&document).map_err(failed)?;
         // What was written just now is JSON.
         let Ok(Value::Object(mut document)) = serde_json::from_slice(&sidecar) else {
-            return Ok(Self { document: json!({}), regions: Vec::new() });
+            return Ok(Self {
+                document: json!({}),
+                regions: Vec::new(),
+            });
         };
         let regions = match document.shift_remove("regions") {
             Some(Value::Array(regions)) => regions.into_iter().map(without_pixels).collect(),
             _ => Vec::new(),
         };
-        Ok(Self { document: Value::Object(document), regions })
+        Ok(Self {
+            document: Value::Object(document),
+            regions,
+        })
     }
 }
 
@@ -97,7 +106,12 @@ impl Assembly {
             }
             None => Self::fresh(&image),
         };
-        Self { image, shell, document, regions: Vec::new() }
+        Self {
+            image,
+            shell,
+            document,
+            regions: Vec::new(),
+        }
     }
 
     fn fresh(image: &FoundImage) -> (Map<String, Value>, Document) {
@@ -153,13 +167,23 @@ impl Assembly {
         mask.insert("counts".to_owned(), blank(size).ok()?.to_compressed().into());
         region.insert("mask".to_owned(), Value::Object(mask));
         // A shape that was copied from another image names a tokenizer that is not listed here.
-        let tokenizer = region.get("words").and_then(|words| words.get("tokenizer")?.as_str());
-        if tokenizer.is_some_and(|id| self.document.tokenizers.iter().all(|tokenizer| tokenizer.id != id)) {
+        let tokenizer = region
+            .get("words")
+            .and_then(|words| words.get("tokenizer")?.as_str());
+        if tokenizer.is_some_and(|id| {
+            self.document
+                .tokenizers
+                .iter()
+                .all(|tokenizer| tokenizer.id != id)
+        }) {
             region.shift_remove("words");
         }
         let mut sidecar = self.shell.clone();
         sidecar.insert("regions".to_owned(), Value::Array(vec![Value::Object(region)]));
-        format::read(&serde_json::to_vec(&sidecar).ok()?).ok()?.regions.pop()
+        format::read(&serde_json::to_vec(&sidecar).ok()?)
+            .ok()?
+            .regions
+            .pop()
     }
 
     /// Adds a region; one without an id, or with that of another, gets one at the end.
@@ -177,13 +201,26 @@ impl Assembly {
         }
         self.document.regions = self.regions;
         let first = self.document.next_region_id();
-        let first: u64 = first.strip_prefix('r').and_then(|number| number.parse().ok()).unwrap_or(1);
-        let mut unused = (first..).map(|number| format!("r{number}")).filter(|id| !ids.contains(id));
-        for region in self.document.regions.iter_mut().filter(|region| region.id.is_empty()) {
+        let first: u64 = first
+            .strip_prefix('r')
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(1);
+        let mut unused = (first..)
+            .map(|number| format!("r{number}"))
+            .filter(|id| !ids.contains(id));
+        for region in self
+            .document
+            .regions
+            .iter_mut()
+            .filter(|region| region.id.is_empty())
+        {
             region.id = unused.next().unwrap_or_default();
         }
         drop(unused);
-        Arrived { image: self.image, document: self.document }
+        Arrived {
+            image: self.image,
+            document: self.document,
+        }
     }
 }
 
@@ -201,8 +238,17 @@ fn shell(image: &FoundImage, carried: &Map<String, Value>) -> Map<String, Value>
     keys.insert("height".to_owned(), image.size.height.into());
     let tokenizers = carried.get("tokenizers").cloned().unwrap_or(Value::Null);
     let mut shell = Map::new();
-    shell.insert("format".to_owned(), carried.get("format").cloned().unwrap_or("samtok-annotation".into()));
-    shell.insert("version".to_owned(), carried.get("version").cloned().unwrap_or(1.into()));
+    shell.insert(
+        "format".to_owned(),
+        carried
+            .get("format")
+            .cloned()
+            .unwrap_or("samtok-annotation".into()),
+    );
+    shell.insert(
+        "version".to_owned(),
+        carried.get("version").cloned().unwrap_or(1.into()),
+    );
     shell.insert("image".to_owned(), Value::Object(keys));
     shell.insert("tokenizers".to_owned(), tokenizers);
     shell
@@ -210,7 +256,11 @@ fn shell(image: &FoundImage, carried: &Map<String, Value>) -> Map<String, Value>
 
 /// All captions of `region` in one text.
 pub(super) fn description(region: &Region) -> String {
-    let texts: Vec<&str> = region.captions.iter().map(|caption| caption.text.as_str()).collect();
+    let texts: Vec<&str> = region
+        .captions
+        .iter()
+        .map(|caption| caption.text.as_str())
+        .collect();
     texts.join(CAPTION_BREAK)
 }
 
@@ -233,7 +283,9 @@ pub(super) fn take_captions(region: &mut Region, texts: &[&str]) {
     for &text in texts {
         let same = before.iter().position(|caption| caption.text == text);
         let caption = same.map(|index| before.swap_remove(index));
-        region.captions.push(caption.unwrap_or_else(|| Caption::new(text.to_owned(), None)));
+        region
+            .captions
+            .push(caption.unwrap_or_else(|| Caption::new(text.to_owned(), None)));
     }
 }
 
@@ -256,7 +308,10 @@ pub(super) fn take_attributes(
         .attributes
         .retain(|name, value| !holds(name, value) || attributes.iter().any(|(other, _)| other == name));
     for (name, value) in attributes {
-        let same = region.attributes.get(name).is_some_and(|ours| value_text(ours) == value_text(value));
+        let same = region
+            .attributes
+            .get(name)
+            .is_some_and(|ours| value_text(ours) == value_text(value));
         if !same {
             region.attributes.insert(name.clone(), value.clone());
         }
@@ -266,7 +321,10 @@ pub(super) fn take_attributes(
 /// Whether the annotations of an image that a file says is `width` x `height` pixels are for `image`; otherwise notes
 /// that they are lost.
 pub(super) fn is_of_size(image: &FoundImage, width: f64, height: f64, notes: &mut Notes) -> bool {
-    let ImageSize { width: ours_wide, height: ours_high } = image.size;
+    let ImageSize {
+        width: ours_wide,
+        height: ours_high,
+    } = image.size;
     if (width, height) == (f64::from(ours_wide), f64::from(ours_high)) {
         return true;
     }

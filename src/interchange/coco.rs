@@ -189,21 +189,24 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn add(
-        &mut self,
-        keys: &Map<String, Value>,
-        take: &mut Incoming<'_>,
-        notes: &mut Notes,
-    ) -> Result<()> {
+    fn add(&mut self, keys: &Map<String, Value>, take: &mut Incoming<'_>, notes: &mut Notes) -> Result<()> {
         let id = keys.get("id").and_then(id_text).unwrap_or_default();
         let image_id = keys.get("image_id").and_then(id_text).unwrap_or_default();
         let Some(entry) = self.tables.images.get_mut(&image_id) else {
-            notes.lost("annotations of images that the file does not list were left out", "", id);
+            notes.lost(
+                "annotations of images that the file does not list were left out",
+                "",
+                id,
+            );
             return Ok(());
         };
         if !self.pending.contains_key(&image_id) {
             let Some(image) = entry.find(self.images, notes)? else {
-                notes.lost("annotations of images that are not there were left out", &entry.file_name, id);
+                notes.lost(
+                    "annotations of images that are not there were left out",
+                    &entry.file_name,
+                    id,
+                );
                 return Ok(());
             };
             let carried = entry.carried();
@@ -217,9 +220,15 @@ impl Reader<'_> {
         };
         let name = assembly.image().name.clone();
         let category_id = keys.get("category_id").filter(|id| !id.is_null());
-        let category = category_id.and_then(id_text).and_then(|id| self.tables.categories.get(&id));
+        let category = category_id
+            .and_then(id_text)
+            .and_then(|id| self.tables.categories.get(&id));
         if category_id.is_some() && category.is_none() {
-            notes.lost("labels of categories that the file does not list were left out", &name, &id);
+            notes.lost(
+                "labels of categories that the file does not list were left out",
+                &name,
+                &id,
+            );
         }
         let carried = keys.get(KEY);
         let mask = match mask(keys, assembly.image().size, &name, &id, notes) {
@@ -287,17 +296,13 @@ impl Reader<'_> {
 /// About how much memory the texts of an annotation take.
 fn size_of_words(keys: &Map<String, Value>) -> usize {
     let words = keys.iter().filter(|(key, _)| *key != "segmentation");
-    words.map(|(key, value)| key.len() + value.to_string().len()).sum()
+    words
+        .map(|(key, value)| key.len() + value.to_string().len())
+        .sum()
 }
 
 /// The pixels of an annotation; `None` where it has none that can be understood, which is noted.
-fn mask(
-    keys: &Map<String, Value>,
-    size: ImageSize,
-    name: &str,
-    id: &str,
-    notes: &mut Notes,
-) -> Option<Mask> {
+fn mask(keys: &Map<String, Value>, size: ImageSize, name: &str, id: &str, notes: &mut Notes) -> Option<Mask> {
     let is_empty = |value: &&Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
     let read = match keys.get("segmentation").filter(|value| !is_empty(value)) {
         Some(Value::Array(polygons)) if polygons.len() > 1 && polygons.iter().all(Value::is_array) => {
@@ -320,7 +325,11 @@ fn mask(
     match read {
         Ok(mask) => Some(mask),
         Err(reason) => {
-            notes.lost("annotations with a broken segmentation were left out", name, format!("{id}: {reason}"));
+            notes.lost(
+                "annotations with a broken segmentation were left out",
+                name,
+                format!("{id}: {reason}"),
+            );
             None
         }
     }
@@ -345,10 +354,16 @@ fn polygons_mask(polygons: &[Value], size: ImageSize, note_hole: impl FnOnce()) 
     for part in parts {
         // Tools that draw a part twice never leave a rim all around, and a hole has one.
         let joined = part.dilate(1.0);
-        let has_rim = mask.count_and(&joined).is_ok_and(|shared| shared == joined.area());
+        let has_rim = mask
+            .count_and(&joined)
+            .is_ok_and(|shared| shared == joined.area());
         let is_inside = !part.is_empty() && part.area() < mask.area() && has_rim;
         has_hole |= is_inside;
-        let done = if is_inside { mask.subtract(&part) } else { mask.union_with(&part) };
+        let done = if is_inside {
+            mask.subtract(&part)
+        } else {
+            mask.union_with(&part)
+        };
         done.map_err(|error| error.to_string())?;
     }
     if has_hole {

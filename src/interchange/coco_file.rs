@@ -60,7 +60,11 @@ impl Writer {
             "width": size.width,
             "height": size.height,
         }));
-        add_others(&mut keys, kept_others(&item.document.unknown, TOOL), &[&IMAGE_KEYS]);
+        add_others(
+            &mut keys,
+            kept_others(&item.document.unknown, TOOL),
+            &[&IMAGE_KEYS],
+        );
         if let Value::Object(carried) = &mut carried {
             carried.shift_remove(TOOL);
         }
@@ -242,7 +246,10 @@ impl ImageEntry {
 
     /// What else the file says of the image.
     pub(super) fn others(&self) -> Map<String, Value> {
-        let others = self.others.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let others = self
+            .others
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
         others.unwrap_or_default()
     }
 }
@@ -256,7 +263,11 @@ fn category(item: &Value) -> Category {
         others.insert("isthing".to_owned(), is_thing.clone());
     }
     Category {
-        name: item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        name: item
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         others,
     }
 }
@@ -267,7 +278,9 @@ pub(super) fn id_text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.trim().to_owned()),
         Value::Bool(value) => Some(u8::from(*value).to_string()),
         Value::Number(number) => {
-            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
+            let float = number
+                .as_f64()
+                .filter(|float| float.fract() == 0.0 && float.abs() < 9e15);
             Some(float.map_or_else(|| number.to_string(), |float| (float as i64).to_string()))
         }
         _ => None,
@@ -288,11 +301,16 @@ pub(super) fn is_set(value: Option<&Value>) -> bool {
 pub(super) fn files(source: &Path, prefix: &str, expected: &'static str) -> Result<Vec<PathBuf>> {
     let files = below(source, "json")?;
     let file_name = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-    let (named, rest): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|(_, name)| file_name(name).starts_with(prefix));
+    let (named, rest): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .partition(|(_, name)| file_name(name).starts_with(prefix));
     let files = if named.is_empty() { rest } else { named };
     if files.is_empty() {
-        return Err(InterchangeError::foreign(expected, "no .json file is in the folder", source));
+        return Err(InterchangeError::foreign(
+            expected,
+            "no .json file is in the folder",
+            source,
+        ));
     }
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }

@@ -65,7 +65,10 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
 
 /// A PNG of the image's name, with its suffix kept where another image has the same name without.
 fn picture_name(image: &str, used: &mut HashSet<String>) -> String {
-    let stem = Path::new(image).with_extension("png").to_string_lossy().replace('\\', "/");
+    let stem = Path::new(image)
+        .with_extension("png")
+        .to_string_lossy()
+        .replace('\\', "/");
     // Two names that differ in case only are one on some systems.
     if used.insert(stem.to_lowercase()) {
         return stem;
@@ -133,15 +136,27 @@ fn assembled(
     (images, notes): (&Images, &mut Notes),
 ) -> Result<Option<Assembly>> {
     let Some(entry) = tables.images.get_mut(image_id) else {
-        notes.lost("annotations of images that the file does not list were left out", file_name, image_id);
+        notes.lost(
+            "annotations of images that the file does not list were left out",
+            file_name,
+            image_id,
+        );
         return Ok(None);
     };
     let Some(image) = entry.find(images, notes)? else {
-        notes.lost("annotations of images that are not there were left out", &entry.file_name, file_name);
+        notes.lost(
+            "annotations of images that are not there were left out",
+            &entry.file_name,
+            file_name,
+        );
         return Ok(None);
     };
     let Some(picture) = picture_path(path, file_name) else {
-        notes.lost("annotations whose picture is not there were left out", &image.name, file_name);
+        notes.lost(
+            "annotations whose picture is not there were left out",
+            &image.name,
+            file_name,
+        );
         return Ok(None);
     };
     let read = IdMap::read(&picture, image.size).and_then(|(map, _)| {
@@ -152,7 +167,11 @@ fn assembled(
         Ok(regions) => regions,
         Err(reason) => {
             let which = format!("{file_name}: {reason}");
-            notes.lost("annotations with a broken picture were left out", &image.name, which);
+            notes.lost(
+                "annotations with a broken picture were left out",
+                &image.name,
+                which,
+            );
             return Ok(None);
         }
     };
@@ -170,14 +189,22 @@ fn assembled(
         let category = segment.get("category_id").and_then(id_text);
         let category = category.and_then(|id| tables.categories.get(&id));
         if category.is_none() {
-            notes.lost("labels of categories that the file does not list were left out", &name, id);
+            notes.lost(
+                "labels of categories that the file does not list were left out",
+                &name,
+                id,
+            );
         }
         let mut region = assembly.region(segment.get(KEY), TOOL, rle, notes);
         take_words(&mut region, segment, category, &ANNOTATION_KEYS);
         assembly.push(region);
     }
     for id in regions.keys() {
-        notes.lost("segments of the picture that the file does not explain were left out", &name, id);
+        notes.lost(
+            "segments of the picture that the file does not explain were left out",
+            &name,
+            id,
+        );
     }
     Ok(Some(assembly))
 }
@@ -189,12 +216,17 @@ const MOST_PICTURE_REGIONS: usize = 65_536;
 fn picture_path(path: &Path, name: &str) -> Option<PathBuf> {
     let name = Path::new(name);
     // A name from a file must not lead anywhere else.
-    let is_inside = name.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let is_inside = name
+        .components()
+        .all(|part| matches!(part, std::path::Component::Normal(_)));
     if !is_inside || name.as_os_str().is_empty() {
         return None;
     }
     let folders = [path.with_extension(""), path.parent()?.to_path_buf()];
-    folders.into_iter().map(|folder| folder.join(name)).find(|picture| picture.is_file())
+    folders
+        .into_iter()
+        .map(|folder| folder.join(name))
+        .find(|picture| picture.is_file())
 }
 
 #[cfg(test)]

@@ -128,11 +128,14 @@ impl<'a> Returned<'a> {
     ) {
         let kept = |holds: &dyn Fn(&Region) -> bool| returned.is_some_and(|(_, other)| holds(other));
         report.labels.add(kept(&|other| other.label == region.label));
-        let mut captions: Vec<(String, Option<&str>)> = returned.map_or_else(Vec::new, |(document, other)| {
-            let caption = |caption: &Caption| ids.in_source(document, &caption.text);
-            let captions = other.captions.iter();
-            captions.map(|one| (caption(one), one.author.as_deref())).collect()
-        });
+        let mut captions: Vec<(String, Option<&str>)> =
+            returned.map_or_else(Vec::new, |(document, other)| {
+                let caption = |caption: &Caption| ids.in_source(document, &caption.text);
+                let captions = other.captions.iter();
+                captions
+                    .map(|one| (caption(one), one.author.as_deref()))
+                    .collect()
+            });
         for caption in &region.captions {
             let at = captions.iter().position(|(text, _)| *text == caption.text);
             let same = at.map(|at| captions.remove(at));
@@ -149,10 +152,11 @@ impl<'a> Returned<'a> {
                 .add(kept(&|other| other.attributes.get(key) == Some(value)));
         }
         if let Some(words) = &region.words {
-            let same = returned.and_then(|(document, other)| Some((self.documents.get(document)?, other.words.as_ref()?)));
-            report
-                .words
-                .add(same.is_some_and(|(document, other)| are_same_words((source, words), (document, other))));
+            let same = returned
+                .and_then(|(document, other)| Some((self.documents.get(document)?, other.words.as_ref()?)));
+            report.words.add(
+                same.is_some_and(|(document, other)| are_same_words((source, words), (document, other))),
+            );
         }
         if region.status != Status::Draft {
             report.statuses.add(kept(&|other| other.status == region.status));
@@ -173,7 +177,10 @@ impl<'a> Returned<'a> {
 
     fn compare_image(&self, source: &Document, ids: &SourceIds<'_>, report: &mut LossReport) {
         let of = |(index, document): (usize, &'a Document)| {
-            document.conversations.iter().map(move |conversation| (index, conversation))
+            document
+                .conversations
+                .iter()
+                .map(move |conversation| (index, conversation))
         };
         let mut conversations: Vec<(usize, &Conversation)> =
             self.documents.iter().enumerate().flat_map(of).collect();
@@ -193,13 +200,17 @@ impl<'a> Returned<'a> {
         }
         let any = |holds: &dyn Fn(&Document) -> bool| self.documents.iter().any(holds);
         if source.status != Status::Draft {
-            report.image_statuses.add(any(&|other| other.status == source.status));
+            report
+                .image_statuses
+                .add(any(&|other| other.status == source.status));
         }
         if !source.notes.is_empty() {
             report.image_notes.add(any(&|other| other.notes == source.notes));
         }
         for (key, value) in &source.unknown {
-            report.other_keys.add(any(&|other| other.unknown.get(key) == Some(value)));
+            report
+                .other_keys
+                .add(any(&|other| other.unknown.get(key) == Some(value)));
         }
     }
 }

@@ -23,7 +23,8 @@ impl Failure {
 
     /// Adds `failed` to a report, if anything failed.
     pub(super) fn add_to(failures: &[Self], report: &mut Value) {
-        let failure = |failure: &Self| json!({"file": failure.path.display().to_string(), "error": failure.error});
+        let failure =
+            |failure: &Self| json!({"file": failure.path.display().to_string(), "error": failure.error});
         if let Some(keys) = report.as_object_mut().filter(|_| !failures.is_empty()) {
             keys.insert("failed".to_owned(), failures.iter().map(failure).collect());
         }

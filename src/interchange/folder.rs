@@ -50,7 +50,9 @@ impl AnnotatedFolder {
 
     /// Reads the annotated images one by one; one that cannot be read is an error, after which the next ones follow.
     pub fn documents(&self) -> impl Iterator<Item = Result<Annotated, Failure>> {
-        self.images.annotated().filter_map(|name| self.document(name).transpose())
+        self.images
+            .annotated()
+            .filter_map(|name| self.document(name).transpose())
     }
 
     /// The annotations of the image called `name`; `None` if it has none.
@@ -97,7 +99,10 @@ mod tests {
         let names: Vec<String> = read.into_iter().map(|item| item.unwrap().name).collect();
         assert_eq!(names, ["b/img2.png", "b/img10.png"]);
         let failed: Vec<Failure> = failed.into_iter().map(|item| item.unwrap_err()).collect();
-        assert!(failed.len() == 1 && failed[0].path == sample.path("c.png.samtok.json"), "{failed:?}");
+        assert!(
+            failed.len() == 1 && failed[0].path == sample.path("c.png.samtok.json"),
+            "{failed:?}"
+        );
         assert_eq!(folder.missing(), ["a.png"]);
         assert!(folder.document("d.png").unwrap().is_none());
     }

@@ -2,8 +2,8 @@
 
 use super::{Images, Incoming, Notes, Outgoing, OutputFolder, Result};
 use super::{
-    coco, coco_panoptic, cvat, grandf, grefcoco, labelme, labelstudio, masks, osprey, refcoco, voc, xanylabeling,
-    yolo_seg,
+    coco, coco_panoptic, cvat, grandf, grefcoco, labelme, labelstudio, masks, osprey, refcoco, voc,
+    xanylabeling, yolo_seg,
 };
 use std::path::Path;
 use std::str::FromStr;
@@ -179,6 +179,8 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self, NoSuchFormat> {
         let named = |format: &Self| format.name() == name;
         let format = Self::ALL.into_iter().find(named);
-        format.ok_or_else(|| NoSuchFormat { name: name.to_owned() })
+        format.ok_or_else(|| NoSuchFormat {
+            name: name.to_owned(),
+        })
     }
 }

@@ -84,7 +84,13 @@ impl IdMap {
         let mut regions: BTreeMap<u32, (Vec<u32>, u32)> = BTreeMap::new();
         let mut run = (BACKGROUND, 0_u32..0);
         for x in 0..width {
-            let column = self.ids.get(x..).unwrap_or_default().iter().step_by(width).take(height);
+            let column = self
+                .ids
+                .get(x..)
+                .unwrap_or_default()
+                .iter()
+                .step_by(width)
+                .take(height);
             for &id in column {
                 if id == run.0 {
                     run.1.end += 1;
@@ -115,7 +121,8 @@ impl IdMap {
         let path = out.place(name)?;
         let failed = || InterchangeError::io("write the picture", &path);
         let mut file = out.file(name)?;
-        file.write_all(&self.to_png(kind).map_err(failed())?).map_err(failed())?;
+        file.write_all(&self.to_png(kind).map_err(failed())?)
+            .map_err(failed())?;
         file.commit(Existing::Refuse).map_err(failed())
     }
 
@@ -172,23 +179,35 @@ impl IdMap {
         let length = reader.output_buffer_size().ok_or("it is too large")?;
         let mut bytes = vec![0; length];
         let frame = reader.next_frame(&mut bytes).map_err(|error| error.to_string())?;
-        let rows = bytes.chunks_exact(frame.line_size.max(1)).take(size.height as usize);
+        let rows = bytes
+            .chunks_exact(frame.line_size.max(1))
+            .take(size.height as usize);
         let width = size.width as usize;
         let mut ids = Vec::with_capacity(bytes.len().min(width * size.height as usize));
         let depth = frame.bit_depth as u8;
         for row in rows {
             match (frame.color_type, depth) {
-                (ColorType::Grayscale | ColorType::Indexed, ..8) => ids.extend(packed(row, depth).take(width)),
-                (ColorType::Grayscale | ColorType::Indexed, 8) => ids.extend(row.iter().map(|&id| u32::from(id))),
+                (ColorType::Grayscale | ColorType::Indexed, ..8) => {
+                    ids.extend(packed(row, depth).take(width))
+                }
+                (ColorType::Grayscale | ColorType::Indexed, 8) => {
+                    ids.extend(row.iter().map(|&id| u32::from(id)))
+                }
                 (ColorType::Grayscale, _) => {
                     let (samples, _) = row.as_chunks::<2>();
-                    ids.extend(samples.iter().map(|&sample| u32::from(u16::from_be_bytes(sample))));
+                    ids.extend(
+                        samples
+                            .iter()
+                            .map(|&sample| u32::from(u16::from_be_bytes(sample))),
+                    );
                 }
                 (color, _) => {
                     let bytes_per_sample = usize::from(depth / 8);
                     ids.extend(row.chunks_exact(color.samples() * bytes_per_sample).map(|pixel| {
                         // The high byte of every sample.
-                        color_id(color, |channel| pixel.get(channel * bytes_per_sample).copied().unwrap_or(0))
+                        color_id(color, |channel| {
+                            pixel.get(channel * bytes_per_sample).copied().unwrap_or(0)
+                        })
                     }));
                 }
             }
@@ -274,10 +293,22 @@ mod tests {
             (Grayscale, One, &[0b0110_0000][..], [0, 1, 1], Samples::Grey8),
             (Grayscale, Two, &[0b0110_1100], [1, 2, 3], Samples::Grey8),
             (Grayscale, Eight, &[0, 255, 7], [0, 255, 7], Samples::Grey8),
-            (Grayscale, Sixteen, &[0, 1, 1, 0, 255, 255], [1, 256, 65535], Samples::Grey16),
+            (
+                Grayscale,
+                Sixteen,
+                &[0, 1, 1, 0, 255, 255],
+                [1, 256, 65535],
+                Samples::Grey16,
+            ),
             (Indexed, Four, &[0x0f, 0x20], [0, 15, 2], Samples::Palette),
             (Indexed, Eight, &[1, 0, 15], [1, 0, 15], Samples::Palette),
-            (Rgb, Eight, &[1, 2, 3, 0, 0, 0, 255, 0, 0], [0x03_0201, 0, 255], Samples::Color),
+            (
+                Rgb,
+                Eight,
+                &[1, 2, 3, 0, 0, 0, 255, 0, 0],
+                [0x03_0201, 0, 255],
+                Samples::Color,
+            ),
             (
                 Rgba,
                 Eight,
@@ -285,11 +316,21 @@ mod tests {
                 [1, 0, 0x01_0000],
                 Samples::Color,
             ),
-            (GrayscaleAlpha, Eight, &[5, 255, 5, 0, 0, 255], [0x05_0505, 0, 0], Samples::Color),
+            (
+                GrayscaleAlpha,
+                Eight,
+                &[5, 255, 5, 0, 0, 255],
+                [0x05_0505, 0, 0],
+                Samples::Color,
+            ),
         ] {
             let path = sample.write("a.png", encoded(color, depth, 3, 1, data));
             let (map, kind) = IdMap::read(&path, ImageSize::new(3, 1)).unwrap();
-            assert_eq!((map.ids.as_slice(), kind), (&ids[..], samples), "{color:?} {depth:?}");
+            assert_eq!(
+                (map.ids.as_slice(), kind),
+                (&ids[..], samples),
+                "{color:?} {depth:?}"
+            );
         }
     }
 
@@ -320,7 +361,11 @@ mod tests {
         let size = ImageSize::new(3, 1);
         let good = encoded(ColorType::Indexed, BitDepth::Eight, 3, 1, &[1, 0, 15]);
         let path = sample.write("a.png", &good);
-        assert!(IdMap::read(&path, ImageSize::new(1, 3)).unwrap_err().contains("3 x 1"));
+        assert!(
+            IdMap::read(&path, ImageSize::new(1, 3))
+                .unwrap_err()
+                .contains("3 x 1")
+        );
         for length in 0..good.len() - 12 {
             let path = sample.write("b.png", &good[..length]);
             assert!(IdMap::read(&path, size).is_err(), "{length} bytes");

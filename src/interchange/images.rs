@@ -204,7 +204,15 @@ mod tests {
     fn images_are_found_by_path_or_by_an_unambiguous_name() {
         let folder = tempfile::tempdir().unwrap();
         let mask = Mask::full(ImageSize::new(3, 2)).unwrap();
-        for name in ["a.png", "x/a.png", "x/b.png", "x/c.png", "y/c.PNG", "y/.d.png", "e.tar.png"] {
+        for name in [
+            "a.png",
+            "x/a.png",
+            "x/b.png",
+            "x/c.png",
+            "y/c.PNG",
+            "y/.d.png",
+            "e.tar.png",
+        ] {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             write_mask_png(&path, &mask).unwrap();

@@ -189,7 +189,9 @@ impl Intake {
                 // Another program saved in between, so its version is read and added to.
                 Err(InterchangeError::Dataset(DatasetError::ChangedOnDisk { .. })) if !last => {}
                 Err(InterchangeError::Dataset(error)) => {
-                    self.report.failures.push(Failure::new(&sidecar_path(&path), &error));
+                    self.report
+                        .failures
+                        .push(Failure::new(&sidecar_path(&path), &error));
                     break;
                 }
                 Err(error @ InterchangeError::Io { .. }) => {
@@ -220,7 +222,11 @@ impl Intake {
                 (document, taken, added)
             }
         };
-        let is_changed = if is_new { !is_blank(&document) } else { !added.is_nothing() };
+        let is_changed = if is_new {
+            !is_blank(&document)
+        } else {
+            !added.is_nothing()
+        };
         if is_changed && self.is_written {
             document.touch(self.now);
             sidecar.save(&document)?;
@@ -241,7 +247,12 @@ fn started(arrived: &Arrived, notes: &mut Notes) -> Result<Document> {
     let Arrived { image, document } = arrived;
     let mut document = document.clone();
     let blake3 = file_blake3(&image.path)?;
-    if document.image.blake3.as_ref().is_some_and(|known| *known != blake3) {
+    if document
+        .image
+        .blake3
+        .as_ref()
+        .is_some_and(|known| *known != blake3)
+    {
         let what = "the image is not the file that was annotated, though it has its size";
         notes.remark(what, &image.name, "");
     }
@@ -288,7 +299,14 @@ mod tests {
         let sample = Sample::rich();
         let out = sample.path(".out");
         let mut watch = |_| ControlFlow::Continue(());
-        export(sample.folder(), Format::Coco, &out, &ExportOptions::default(), &mut watch).unwrap();
+        export(
+            sample.folder(),
+            Format::Coco,
+            &out,
+            &ExportOptions::default(),
+            &mut watch,
+        )
+        .unwrap();
         let bare = Sample::new();
         for name in ["a.png", "b/ä 2.png", "b/10.png"] {
             bare.write(name, fs::read(sample.path(name)).unwrap());
@@ -311,7 +329,10 @@ mod tests {
         }
         let before = fs::read(bare.path("a.png.samtok.json")).unwrap();
         let report = import_coco(&sample.path(".out"), bare.folder(), false);
-        assert_eq!((report.new_sidecars, report.changed_sidecars, report.regions), (0, 0, 0));
+        assert_eq!(
+            (report.new_sidecars, report.changed_sidecars, report.regions),
+            (0, 0, 0)
+        );
         assert_eq!(report.known_regions, 6);
         assert_eq!(fs::read(bare.path("a.png.samtok.json")).unwrap(), before);
     }
@@ -324,14 +345,20 @@ mod tests {
         });
         bare.write("b/10.png.samtok.json", "{ half");
         let report = import_coco(&sample.path(".out"), bare.folder(), false);
-        assert_eq!((report.changed_sidecars, report.regions, report.known_regions), (1, 5, 1));
+        assert_eq!(
+            (report.changed_sidecars, report.regions, report.known_regions),
+            (1, 5, 1)
+        );
         assert_eq!(report.failures.len(), 1, "{:?}", report.failures);
         assert_eq!(fs::read(bare.path("b/10.png.samtok.json")).unwrap(), b"{ half");
         let document = bare.document("a.png");
         assert_eq!(document.regions[0].label, "mine");
         assert_eq!(document.regions.len(), 5);
         let caption = &document.regions[2].captions[0].text;
-        assert_eq!(caption, "A cat beside [[r2]]", "the dog is the one that was there");
+        assert_eq!(
+            caption, "A cat beside [[r2]]",
+            "the dog is the one that was there"
+        );
     }
 
     #[test]
@@ -343,7 +370,13 @@ mod tests {
         assert!(!bare.path("a.png.samtok.json").exists());
         let mut stop = |_| ControlFlow::Break(());
         let options = ImportOptions::default();
-        let stopped = import(Format::Coco, &sample.path(".out"), bare.folder(), &options, &mut stop);
+        let stopped = import(
+            Format::Coco,
+            &sample.path(".out"),
+            bare.folder(),
+            &options,
+            &mut stop,
+        );
         assert!(matches!(stopped, Err(InterchangeError::Cancelled)));
         let report = import_coco(&sample.path(".out"), bare.folder(), false);
         assert_eq!((report.images, report.regions), (2, 4), "the rest is done");

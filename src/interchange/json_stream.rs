@@ -33,7 +33,9 @@ pub(super) fn read_lists(
         allowance: Rc::clone(&allowance),
     };
     let mut reader = BufReader::with_capacity(1 << 16, rationed);
-    let start = reader.fill_buf().map_err(InterchangeError::io("read the annotations", path))?;
+    let start = reader
+        .fill_buf()
+        .map_err(InterchangeError::io("read the annotations", path))?;
     if start.starts_with(BYTE_ORDER_MARK) {
         reader.consume(BYTE_ORDER_MARK.len());
     }
@@ -177,7 +179,10 @@ mod tests {
             ("{\"a\": []} x", "trailing"),
         ] {
             let error = read(text, &["a"]).unwrap_err().to_string();
-            assert!(error.contains("a test file") && error.contains(reason), "{text}: {error}");
+            assert!(
+                error.contains("a test file") && error.contains(reason),
+                "{text}: {error}"
+            );
         }
         let deep = format!("{{\"a\": [{}", "[".repeat(100_000));
         assert!(read(&deep, &["a"]).is_err() && read(&deep, &["b"]).is_err());

@@ -52,7 +52,9 @@ pub(super) fn read_items<T: for<'de> Deserialize<'de>>(
         file: open(path)?,
         allowance: Rc::clone(&allowance),
     });
-    let start = reader.fill_buf().map_err(InterchangeError::io("read the annotations", path))?;
+    let start = reader
+        .fill_buf()
+        .map_err(InterchangeError::io("read the annotations", path))?;
     if start.starts_with(BYTE_ORDER_MARK) {
         reader.consume(BYTE_ORDER_MARK.len());
     }
@@ -94,13 +96,16 @@ struct Rationed {
 
 impl Read for Rationed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let allowed = usize::try_from(self.allowance.get()).unwrap_or(usize::MAX).min(buffer.len());
+        let allowed = usize::try_from(self.allowance.get())
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         if allowed == 0 && !buffer.is_empty() {
             let message = format!("one item has more than {} MiB", MAX_ITEM_BYTES >> 20);
             return Err(io::Error::other(message));
         }
         let length = self.file.read(buffer.get_mut(..allowed).unwrap_or_default())?;
-        self.allowance.set(self.allowance.get().saturating_sub(length as u64));
+        self.allowance
+            .set(self.allowance.get().saturating_sub(length as u64));
         Ok(length)
     }
 }
@@ -150,7 +155,9 @@ impl<'de> DeserializeSeed<'de> for Branch<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         let Some(left) = self.left.get().checked_sub(1) else {
-            return Err(D::Error::custom(format_args!("it has more than {MAX_VALUES} values")));
+            return Err(D::Error::custom(format_args!(
+                "it has more than {MAX_VALUES} values"
+            )));
         };
         self.left.set(left);
         deserializer.deserialize_any(self)

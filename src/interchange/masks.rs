@@ -42,8 +42,18 @@ const PALETTE_VOID: u32 = 255;
 
 /// What people put behind the name of the image.
 const ENDINGS: [&str; 12] = [
-    "_mask", "_masks", "-mask", "_label", "_labels", "_seg", "_gt", "_instance", "_instances", "_labelIds",
-    "_instanceIds", "_segmentation",
+    "_mask",
+    "_masks",
+    "-mask",
+    "_label",
+    "_labels",
+    "_seg",
+    "_gt",
+    "_instance",
+    "_instances",
+    "_labelIds",
+    "_instanceIds",
+    "_segmentation",
 ];
 
 /// Writes one picture per image below `masks`, and `labels.json`.
@@ -51,7 +61,11 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
     let path = out.place(LABELS)?;
     let failed = || InterchangeError::io("write the labels", &path);
     let mut labels = out.file(LABELS)?;
-    write!(labels, "{{\"format\":\"samtok-masks\",\"version\":1,\"background\":0,\n\"{LIST}\":[").map_err(failed())?;
+    write!(
+        labels,
+        "{{\"format\":\"samtok-masks\",\"version\":1,\"background\":0,\n\"{LIST}\":["
+    )
+    .map_err(failed())?;
     let mut used = HashSet::new();
     let mut separator = "\n";
     for item in items {
@@ -68,7 +82,11 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
             if visible.contains_key(&number) {
                 regions.push(json!({"value": number, "label": region.label, KEY: carried}));
             } else {
-                notes.lost("regions that have no pixel of their own were left out", &item.name, &region.id);
+                notes.lost(
+                    "regions that have no pixel of their own were left out",
+                    &item.name,
+                    &region.id,
+                );
             }
         }
         let picture = picture_name(&item.name, &mut used);
@@ -90,7 +108,10 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
 
 /// `masks/photo.png` for `photo.jpg`, and `masks/photo.tif.png` for a `photo.tif` beside it.
 fn picture_name(image: &str, used: &mut HashSet<String>) -> String {
-    let stem = Path::new(image).with_extension("png").to_string_lossy().replace('\\', "/");
+    let stem = Path::new(image)
+        .with_extension("png")
+        .to_string_lossy()
+        .replace('\\', "/");
     let name = format!("{PICTURES}/{stem}");
     // Two names that differ in case only are one on some systems.
     if used.insert(name.to_lowercase()) {
@@ -123,8 +144,10 @@ pub(super) fn import(
     let mut labels = Labels::default();
     let mut explained = HashSet::new();
     if is_folder && labels_path.is_file() {
-        let by_name: HashMap<String, PathBuf> =
-            pictures.iter().map(|(path, name)| (name.clone(), path.clone())).collect();
+        let by_name: HashMap<String, PathBuf> = pictures
+            .iter()
+            .map(|(path, name)| (name.clone(), path.clone()))
+            .collect();
         let mut explain = |_, entry: Value| explain(&entry, &by_name, images, &mut explained, take, notes);
         json_stream::read_lists(&labels_path, EXPECTED, &[LIST], &mut explain)?;
         if explained.is_empty() {
@@ -132,7 +155,11 @@ pub(super) fn import(
         }
     }
     if pictures.is_empty() {
-        return Err(InterchangeError::foreign(EXPECTED, "no .png file is in it", source));
+        return Err(InterchangeError::foreign(
+            EXPECTED,
+            "no .png file is in it",
+            source,
+        ));
     }
     let mut by_image: BTreeMap<String, Pictures> = BTreeMap::new();
     for (path, name) in pictures {
@@ -165,7 +192,9 @@ struct Pictures {
 
 /// The image that a picture of this name belongs to, and whether it shows only one of its regions.
 fn meant(name: &str, images: &Images) -> Result<Option<(FoundImage, bool)>> {
-    let stem = name.get(..name.len().saturating_sub(".png".len())).unwrap_or(name);
+    let stem = name
+        .get(..name.len().saturating_sub(".png".len()))
+        .unwrap_or(name);
     let stem = stem.strip_prefix("masks/").unwrap_or(stem);
     let whole = |stem: &str| -> Result<Option<FoundImage>> {
         match images.find_stem(stem)? {
@@ -210,7 +239,11 @@ fn take_pictures(
         let regions = match read {
             Ok(regions) => regions,
             Err(reason) => {
-                notes.lost("pictures that are no masks of their image were left out", &image_name, format!("{name}: {reason}"));
+                notes.lost(
+                    "pictures that are no masks of their image were left out",
+                    &image_name,
+                    format!("{name}: {reason}"),
+                );
                 continue;
             }
         };
@@ -242,14 +275,24 @@ fn all_regions(
     notes: &mut Notes,
 ) -> Result<Vec<(u32, Rle)>, String> {
     let (map, samples) = IdMap::read(path, size)?;
-    let most = if samples == Samples::Color { MOST_COLORS } else { MOST_REGIONS };
-    let regions = map.regions(most).map_err(|_too_many| "it looks like a photograph".to_owned())?;
+    let most = if samples == Samples::Color {
+        MOST_COLORS
+    } else {
+        MOST_REGIONS
+    };
+    let regions = map
+        .regions(most)
+        .map_err(|_too_many| "it looks like a photograph".to_owned())?;
     let mut regions: Vec<(u32, Rle)> = regions.into_iter().collect();
     if samples == Samples::Palette && regions.len() > 1 {
         let before = regions.len();
         regions.retain(|&(value, _)| value != PALETTE_VOID);
         if regions.len() < before {
-            notes.remark("the value 255 of palettes was taken as the border around objects", image, name);
+            notes.remark(
+                "the value 255 of palettes was taken as the border around objects",
+                image,
+                name,
+            );
         }
     }
     if regions.is_empty() {
@@ -263,7 +306,10 @@ fn label_in_name(name: &str) -> String {
     let file = name.rsplit('/').next().unwrap_or(name);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let label = stem.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | ' '));
-    if matches!(label.to_lowercase().as_str(), "mask" | "instance" | "segment" | "object" | "region") {
+    if matches!(
+        label.to_lowercase().as_str(),
+        "mask" | "instance" | "segment" | "object" | "region"
+    ) {
         return String::new();
     }
     label.to_owned()
@@ -306,11 +352,19 @@ fn explain(
     let (image_name, picture) = (text("image"), text("mask"));
     explained.insert(picture.to_owned());
     let Some(path) = pictures.get(picture) else {
-        notes.lost("pictures that are listed but not there were left out", image_name, picture);
+        notes.lost(
+            "pictures that are listed but not there were left out",
+            image_name,
+            picture,
+        );
         return Ok(());
     };
     let Some(image) = images.find(image_name)? else {
-        notes.lost("pictures of no image that is there were left out", picture, image_name);
+        notes.lost(
+            "pictures of no image that is there were left out",
+            picture,
+            image_name,
+        );
         return Ok(());
     };
     let read = IdMap::read(path, image.size).and_then(|(map, _)| {
@@ -321,7 +375,11 @@ fn explain(
         Ok(regions) => regions,
         Err(reason) => {
             let which = format!("{picture}: {reason}");
-            notes.lost("pictures that are no masks of their image were left out", &image.name, which);
+            notes.lost(
+                "pictures that are no masks of their image were left out",
+                &image.name,
+                which,
+            );
             return Ok(());
         }
     };
@@ -331,13 +389,21 @@ fn explain(
     for keys in listed.into_iter().flatten().filter_map(Value::as_object) {
         let value = keys.get("value").and_then(Value::as_u64);
         let Some(rle) = value.and_then(|value| regions.remove(&u32::try_from(value).ok()?)) else {
-            notes.lost("values that the picture does not have were left out", &name, value.unwrap_or(0));
+            notes.lost(
+                "values that the picture does not have were left out",
+                &name,
+                value.unwrap_or(0),
+            );
             continue;
         };
         assembly.push(listed_region(&assembly, keys, rle, notes));
     }
     for (value, rle) in regions {
-        notes.remark("values that the list does not explain became regions without a label", &name, value);
+        notes.remark(
+            "values that the list does not explain became regions without a label",
+            &name,
+            value,
+        );
         assembly.push(assembly.region(None, SOURCE, rle, notes));
     }
     take(assembly.finish())

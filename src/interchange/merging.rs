@@ -77,7 +77,10 @@ pub(super) fn merge(
         .zip(&targets)
         .map(|(region, target)| {
             let known = target.and_then(|index| document.regions.get(index));
-            let id = known.map_or_else(|| format!("r{}", numbers.next().unwrap_or(0)), |known| known.id.clone());
+            let id = known.map_or_else(
+                || format!("r{}", numbers.next().unwrap_or(0)),
+                |known| known.id.clone(),
+            );
             (region.id.clone(), id)
         })
         .collect();
@@ -95,7 +98,9 @@ pub(super) fn merge(
     let own = document.regions.iter().map(|region| &region.id);
     let region_ids: HashSet<String> = own.chain(ids.values()).cloned().collect();
     let renamed = |text: &str| {
-        mention::renamed(text, |id| ids.get(id).or_else(|| strays.get(id)).map(String::as_str))
+        mention::renamed(text, |id| {
+            ids.get(id).or_else(|| strays.get(id)).map(String::as_str)
+        })
     };
 
     for (mut region, target) in regions.into_iter().zip(targets) {
@@ -116,7 +121,10 @@ pub(super) fn merge(
                 added.known_regions += 1;
                 let is_new = |caption: &Caption| {
                     let text = canonical(&caption.text, &region_ids);
-                    !known.captions.iter().any(|other| canonical(&other.text, &region_ids) == text)
+                    !known
+                        .captions
+                        .iter()
+                        .any(|other| canonical(&other.text, &region_ids) == text)
                 };
                 region.captions.retain(is_new);
                 enrich(known, region, name, notes, &mut added);
@@ -160,7 +168,9 @@ fn targets(document: &Document, incoming: &[Region], taken: &Taken) -> Vec<Optio
 fn unused_numbers(document: &Document, incoming: &Document) -> impl Iterator<Item = u64> + use<> {
     let first = |document: &Document| {
         let id = document.next_region_id();
-        id.strip_prefix('r').and_then(|number| number.parse().ok()).unwrap_or(1)
+        id.strip_prefix('r')
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(1)
     };
     let first: u64 = first(document).max(first(incoming));
     first..
@@ -179,7 +189,10 @@ fn translate_words(document: &mut Document, incoming: &Document, region: &mut Re
     let Some(words) = &mut region.words else {
         return;
     };
-    let tokenizer = incoming.tokenizers.iter().find(|tokenizer| tokenizer.id == words.tokenizer);
+    let tokenizer = incoming
+        .tokenizers
+        .iter()
+        .find(|tokenizer| tokenizer.id == words.tokenizer);
     let Some(tokenizer) = tokenizer else {
         region.words = None;
         return;
@@ -229,7 +242,9 @@ fn add_conversation(
 ) {
     let turns = |conversation: &Conversation| -> Vec<_> {
         let turns = conversation.turns.iter();
-        turns.map(|turn| (turn.role, canonical(&turn.text, region_ids))).collect()
+        turns
+            .map(|turn| (turn.role, canonical(&turn.text, region_ids)))
+            .collect()
     };
     let (task, said) = (conversation.task, turns(&conversation));
     let known = document.conversations.iter().find(|other| {
@@ -283,7 +298,13 @@ mod tests {
     }
 
     fn merged(document: &mut Document, incoming: &Document) -> Added {
-        merge(document, incoming.clone(), &mut Taken::default(), "a.png", &mut Notes::default())
+        merge(
+            document,
+            incoming.clone(),
+            &mut Taken::default(),
+            "a.png",
+            &mut Notes::default(),
+        )
     }
 
     #[test]
@@ -296,25 +317,35 @@ mod tests {
             region("r2", "dog", 8, 6, 1),
             region("x", "", 8, 6, 3),
         ];
-        incoming.regions[0]
-            .captions
-            .push(Caption::new("[[r1]] beside [[r2]] and [[x]], not [[r9]] or [[r7]]".to_owned(), None));
+        incoming.regions[0].captions.push(Caption::new(
+            "[[r1]] beside [[r2]] and [[x]], not [[r9]] or [[r7]]".to_owned(),
+            None,
+        ));
         incoming.conversations.push(said("Is [[r2]] [[r1]]? [[r7]]"));
         let before = there.clone();
         let added = merged(&mut there, &incoming);
         let ids: Vec<&str> = there.regions.iter().map(|region| region.id.as_str()).collect();
         assert_eq!(ids, ["r1", "r7", "r10", "r11"]);
         assert_eq!(
-            there.regions[2].captions[0].text,
-            "[[r10]] beside [[r7]] and [[r11]], not [[r9]] or [[r12]]",
+            there.regions[2].captions[0].text, "[[r10]] beside [[r7]] and [[r11]], not [[r9]] or [[r12]]",
             "the region of the same mask and label is the one there, and no mention of nothing becomes one"
         );
         assert_eq!(there.conversations[0].turns[0].text, "Is [[r7]] [[r10]]? [[r12]]");
-        assert_eq!(there.regions[..2], before.regions[..], "what was there is untouched");
-        assert_eq!((added.regions, added.known_regions, added.conversations), (2, 1, 1));
+        assert_eq!(
+            there.regions[..2],
+            before.regions[..],
+            "what was there is untouched"
+        );
+        assert_eq!(
+            (added.regions, added.known_regions, added.conversations),
+            (2, 1, 1)
+        );
 
         let once = there.clone();
-        assert!(merged(&mut there, &incoming).is_nothing(), "the second time nothing is new");
+        assert!(
+            merged(&mut there, &incoming).is_nothing(),
+            "the second time nothing is new"
+        );
         assert_eq!(there, once);
     }
 
@@ -345,18 +376,30 @@ mod tests {
         there.notes = "mine".to_owned();
         there.regions = vec![region("r1", "cat", 8, 6, 0)];
         there.regions[0].attributes.insert("age".to_owned(), 3.into());
-        there.regions[0].captions.push(Caption::new("A cat".to_owned(), Some("human".to_owned())));
+        there.regions[0]
+            .captions
+            .push(Caption::new("A cat".to_owned(), Some("human".to_owned())));
         let mut incoming = there.clone();
         incoming.notes = "theirs".to_owned();
         incoming.regions[0].attributes.insert("age".to_owned(), 4.into());
-        incoming.regions[0].attributes.insert("sex".to_owned(), "f".into());
-        incoming.regions[0].captions.push(Caption::new("Its [[r1]]".to_owned(), None));
+        incoming.regions[0]
+            .attributes
+            .insert("sex".to_owned(), "f".into());
+        incoming.regions[0]
+            .captions
+            .push(Caption::new("Its [[r1]]".to_owned(), None));
         let id = incoming.tokenizer_id("nano", "abc", 256, 2);
         let rle = incoming.regions[0].mask.rle.clone();
         incoming.regions[0].words = Some(MaskWords::new("w".to_owned(), vec![1, 2], id, None, &rle));
         there.tokenizer_id("large", "def", 256, 2);
         let mut notes = Notes::default();
-        let added = merge(&mut there, incoming.clone(), &mut Taken::default(), "a.png", &mut notes);
+        let added = merge(
+            &mut there,
+            incoming.clone(),
+            &mut Taken::default(),
+            "a.png",
+            &mut notes,
+        );
         assert_eq!((added.captions, added.attributes, added.others), (1, 1, 2));
         let known = &there.regions[0];
         assert_eq!(known.attributes["age"], 3);

@@ -75,9 +75,7 @@ impl Notes {
     pub(super) fn add_to(&self, report: &mut Value) {
         for (key, kinds) in [("lost", &self.lost), ("remarks", &self.remarks)] {
             let note = |note: &Note| json!({"image": note.image, "annotation": note.annotation});
-            let kind = |(what, (count, notes)): (&String, &(u64, Vec<Note>))| {
-                json!({"what": what, "count": count, "first": notes.iter().map(note).collect::<Vec<_>>()})
-            };
+            let kind = |(what, (count, notes)): (&String, &(u64, Vec<Note>))| json!({"what": what, "count": count, "first": notes.iter().map(note).collect::<Vec<_>>()});
             if let Some(keys) = report.as_object_mut() {
                 keys.insert(key.to_owned(), kinds.iter().map(kind).collect());
             }

@@ -8,7 +8,11 @@ use std::f64::consts::TAU;
 
 /// The corners of the box from (`left`, `top`) of `width` x `height`, turned about `pivot` by `degrees` clockwise on
 /// the screen.
-pub(super) fn turned_box([left, top, width, height]: [f64; 4], degrees: f64, pivot: [f64; 2]) -> Vec<ImagePoint> {
+pub(super) fn turned_box(
+    [left, top, width, height]: [f64; 4],
+    degrees: f64,
+    pivot: [f64; 2],
+) -> Vec<ImagePoint> {
     let (right, bottom) = (left + width, top + height);
     [[left, top], [right, top], [right, bottom], [left, bottom]]
         .map(|corner| turned(corner, degrees, pivot))
@@ -82,7 +86,10 @@ fn first_corner(ring: &[ImagePoint]) -> usize {
     let order = |&(_, a): &(usize, &ImagePoint), &(_, b): &(usize, &ImagePoint)| {
         a.y.total_cmp(&b.y).then(a.x.total_cmp(&b.x))
     };
-    ring.iter().enumerate().min_by(order).map_or(0, |(index, _)| index)
+    ring.iter()
+        .enumerate()
+        .min_by(order)
+        .map_or(0, |(index, _)| index)
 }
 
 struct Bridge {
@@ -106,7 +113,8 @@ impl Bridges {
             rings.get(ring).and_then(|corners| corners.get(start)).copied()
         };
         for hole in 1..rings.len() {
-            rows.entry(first(hole).map_or(0, |corner| corner.y as i64)).or_default();
+            rows.entry(first(hole).map_or(0, |corner| corner.y as i64))
+                .or_default();
         }
         for (ring, corners) in rings.iter().enumerate() {
             let next = corners.iter().cycle().skip(1);
@@ -185,8 +193,13 @@ mod tests {
         let bridges = [(0.0, 1.0, 2.0), (3.0, 1.0, 4.0)];
         for (from, y, to) in bridges {
             let (from, to) = (ImagePoint::new(from, y), ImagePoint::new(to, y));
-            let walked = |a: ImagePoint, b: ImagePoint| line.windows(2).filter(|pair| *pair == [a, b]).count();
-            assert_eq!((walked(from, to), walked(to, from)), (1, 1), "{from:?} to {to:?} in {line:?}");
+            let walked =
+                |a: ImagePoint, b: ImagePoint| line.windows(2).filter(|pair| *pair == [a, b]).count();
+            assert_eq!(
+                (walked(from, to), walked(to, from)),
+                (1, 1),
+                "{from:?} to {to:?} in {line:?}"
+            );
         }
     }
 
@@ -199,6 +212,9 @@ mod tests {
         let turned = turned_box([50.0, 50.0, 80.0, 40.0], 90.0, [50.0, 50.0]);
         let mask = filled(size, &[turned], FillRule::EvenOdd);
         let bounds = mask.bounding_box().unwrap();
-        assert_eq!((bounds.x, bounds.y, bounds.width, bounds.height), (10, 50, 40, 80));
+        assert_eq!(
+            (bounds.x, bounds.y, bounds.width, bounds.height),
+            (10, 50, 40, 80)
+        );
     }
 }

@@ -30,7 +30,9 @@ pub(super) fn filled(size: ImageSize, line: Vec<ImagePoint>) -> Result<Mask, &'s
         mask.fill_rings(&[line], FillRule::EvenOdd, true)?;
         Ok(mask)
     });
-    filled.ok().ok_or("shapes with coordinates beyond all measure were left out")
+    filled
+        .ok()
+        .ok_or("shapes with coordinates beyond all measure were left out")
 }
 
 /// The pixels of all `shapes` of one thing together, each with what identifies it; notes those that have none.
@@ -51,7 +53,11 @@ pub(super) fn joined<'a>(
     }
     let joined = joined?;
     if joined.is_empty() {
-        notes.lost("shapes that cover no pixel of the image were left out", &image.name, first);
+        notes.lost(
+            "shapes that cover no pixel of the image were left out",
+            &image.name,
+            first,
+        );
         return None;
     }
     Some(joined)

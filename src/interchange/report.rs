@@ -210,7 +210,8 @@ impl LossReport {
             .map(|(name, kept)| (name.replace(' ', "_"), kept_json(kept)))
             .collect();
         fields.insert("other_keys".to_owned(), kept_json(self.other_keys));
-        let region = |lost: &RegionLoss| json!({"image": lost.image, "id": lost.id, "iou": lost.iou.map(rounded)});
+        let region =
+            |lost: &RegionLoss| json!({"image": lost.image, "id": lost.id, "iou": lost.iou.map(rounded)});
         let mut report = json!({
             "format": self.format.map(Format::name),
             "written": self.is_written,
@@ -244,7 +245,11 @@ fn kept_json(kept: Kept) -> Value {
 fn rounded(iou: f64) -> f64 {
     // Rounding must not make a loss look like none.
     let rounded = (iou * 1e6).round() / 1e6;
-    if iou < 1.0 { rounded.min(0.999_999) } else { rounded }
+    if iou < 1.0 {
+        rounded.min(0.999_999)
+    } else {
+        rounded
+    }
 }
 
 impl fmt::Display for LossReport {
@@ -278,7 +283,11 @@ impl fmt::Display for LossReport {
             self.invented
         )?;
         write!(f, "{}", self.notes)?;
-        let verdict = if self.is_lossless() { "nothing was lost" } else { "not everything came back" };
+        let verdict = if self.is_lossless() {
+            "nothing was lost"
+        } else {
+            "not everything came back"
+        };
         writeln!(f, "{verdict}")
     }
 }

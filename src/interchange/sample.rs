@@ -1,6 +1,5 @@
 //! Annotated folders made for the tests of this module.
 
-use super::{Annotated, Format, Incoming, InterchangeError, Notes, Outgoing, Result};
 use crate::dataset::{
     Caption, Conversation, Document, ImageRef, MaskWords, Region, Role, Sidecar, Status, Task, Turn,
 };
@@ -31,7 +30,15 @@ impl Sample {
         }
         sample.annotate("a.png", |document| {
             document.regions = (0..4)
-                .map(|kind| region(&format!("r{}", kind + 1), ["cat", "dog", "", "cat"][kind], 40, 30, kind))
+                .map(|kind| {
+                    region(
+                        &format!("r{}", kind + 1),
+                        ["cat", "dog", "", "cat"][kind],
+                        40,
+                        30,
+                        kind,
+                    )
+                })
                 .collect();
             fill(document);
         });
@@ -83,7 +90,11 @@ impl Sample {
 
 /// A document of an image of this size, without regions.
 pub(super) fn document(width: u32, height: u32) -> Document {
-    Document::new(ImageRef::new(Path::new("a.png"), ImageSize::new(width, height), None))
+    Document::new(ImageRef::new(
+        Path::new("a.png"),
+        ImageSize::new(width, height),
+        None,
+    ))
 }
 
 /// One of four shapes: a box, a ring, two parts, a row.
@@ -105,7 +116,13 @@ fn fill(document: &mut Document) {
     let tokenizer = document.tokenizer_id("nano", "f00d", 256, 2);
     let rle = document.regions[0].mask.rle.clone();
     let first = &mut document.regions[0];
-    first.words = Some(MaskWords::new("<|mt_start|>".to_owned(), vec![1, 2], tokenizer, Some(0.5), &rle));
+    first.words = Some(MaskWords::new(
+        "<|mt_start|>".to_owned(),
+        vec![1, 2],
+        tokenizer,
+        Some(0.5),
+        &rle,
+    ));
     first.color = Some("#e4572e".parse().unwrap());
     first.captions = vec![
         Caption::new("A cat beside [[r2]]".to_owned(), Some("human".to_owned())),
@@ -115,7 +132,9 @@ fn fill(document: &mut Document) {
     first.attributes.insert("count".to_owned(), 3.into());
     first.source = "brush".to_owned();
     first.status = Status::Approved;
-    first.unknown.insert("later".to_owned(), serde_json::json!({"a": [1, null]}));
+    first
+        .unknown
+        .insert("later".to_owned(), serde_json::json!({"a": [1, null]}));
     let mut conversation = Conversation::new("c1".to_owned(), Task::RegionQa);
     conversation.turns = vec![
         Turn::new(Role::User, "What is [[r1]]?".to_owned()),

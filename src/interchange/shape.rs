@@ -41,7 +41,11 @@ impl Shape {
             }
             let neighbours = runs.get(left..index).unwrap_or_default();
             let is_touching = |other: &ColumnRun| other.column + 1 == run.column && other.top <= run.bottom;
-            for (offset, _) in neighbours.iter().take_while(|other| is_touching(other)).enumerate() {
+            for (offset, _) in neighbours
+                .iter()
+                .take_while(|other| is_touching(other))
+                .enumerate()
+            {
                 touching += 1;
                 parts -= u64::from(join(&mut joined, left + offset, index));
             }
@@ -160,11 +164,15 @@ mod tests {
     fn noise() -> impl Strategy<Value = Rle> {
         (1..24_u32, 1..24_u32, 0..=100_u32, any::<u64>()).prop_map(|(width, height, density, mut seed)| {
             let mut random = || {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 (seed >> 33) as u32
             };
             let size = ImageSize::new(width, height);
-            Mask::from_fn(size, |_, _| random() % 100 < density).unwrap().to_rle()
+            Mask::from_fn(size, |_, _| random() % 100 < density)
+                .unwrap()
+                .to_rle()
         })
     }
 

@@ -17,7 +17,13 @@ use std::path::Path;
 
 /// Keys that every file has; all others are somebody's own.
 pub(super) const TOP_KEYS: [&str; 7] = [
-    "version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth",
+    "version",
+    "flags",
+    "shapes",
+    "imagePath",
+    "imageData",
+    "imageHeight",
+    "imageWidth",
 ];
 
 /// A file that was read, for an image that is there.
@@ -84,14 +90,15 @@ fn read_one(
         return Ok(None);
     };
     let declared = |key: &str, actual: u32| keys.get(key).and_then(Value::as_f64).unwrap_or(actual.into());
-    let (width, height) =
-        (declared("imageWidth", image.size.width), declared("imageHeight", image.size.height));
+    let (width, height) = (
+        declared("imageWidth", image.size.width),
+        declared("imageHeight", image.size.height),
+    );
     if !carried::is_of_size(&image, width, height, notes) {
         return Ok(None);
     }
-    let shape = |(index, value)| {
-        Shape::read(value).map_err(|reason| foreign(format!("shapes[{index}]: {reason}")))
-    };
+    let shape =
+        |(index, value)| Shape::read(value).map_err(|reason| foreign(format!("shapes[{index}]: {reason}")));
     let shapes = shapes.into_iter().enumerate().map(shape).collect::<Result<_>>()?;
     Ok(Some(ShapeFile { image, keys, shapes }))
 }
@@ -148,7 +155,10 @@ impl Shape {
 
     /// The text under `description`; empty where there is none.
     pub(super) fn description(&self) -> &str {
-        self.keys.get("description").and_then(Value::as_str).unwrap_or_default()
+        self.keys
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// The pixels of the shape in an image of `size`, or why there are none, as a sentence for [`Notes`].
@@ -198,12 +208,16 @@ impl Shape {
 
 /// The shapes of one label and group together.
 pub(super) fn grouped(shapes: &[Shape]) -> Vec<Vec<&Shape>> {
-    pieces::grouped(shapes, |shape| shape.group.map(|group| (shape.label.as_str(), group)))
+    pieces::grouped(shapes, |shape| {
+        shape.group.map(|group| (shape.label.as_str(), group))
+    })
 }
 
 /// The pixels of all `shapes` together; notes those that have none.
 pub(super) fn joined_mask(image: &FoundImage, shapes: &[&Shape], notes: &mut Notes) -> Option<Mask> {
-    let masks = shapes.iter().map(|shape| (shape.label.as_str(), shape.mask(image.size)));
+    let masks = shapes
+        .iter()
+        .map(|shape| (shape.label.as_str(), shape.mask(image.size)));
     pieces::joined(image, masks, notes)
 }
 
@@ -291,7 +305,8 @@ impl Writer {
         let path = out.place(&name)?;
         let failed = || InterchangeError::io("write", &path);
         let mut file = out.file(&name)?;
-        file.write_all(format!("{value:#}\n").as_bytes()).map_err(failed())?;
+        file.write_all(format!("{value:#}\n").as_bytes())
+            .map_err(failed())?;
         file.commit(Existing::Refuse).map_err(failed())
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn below(source: &Path, suffix: &str) -> Result<Vec<(PathBuf, String)
             };
             let path = entry.path();
             let name = format!("{prefix}{file_name}");
-            let has_suffix = || path.extension().is_some_and(|other| other.eq_ignore_ascii_case(suffix));
+            let has_suffix = || {
+                path.extension()
+                    .is_some_and(|other| other.eq_ignore_ascii_case(suffix))
+            };
             if file_name.starts_with('.') || file_name.ends_with(".samtok.json") {
                 continue;
             } else if kind.is_dir() {
@@ -42,7 +45,10 @@ pub(super) fn below(source: &Path, suffix: &str) -> Result<Vec<(PathBuf, String)
 /// Also where there is none.
 pub(super) fn directly_in(source: &Path, suffix: &str, expected: &'static str) -> Result<Vec<PathBuf>> {
     let files = below(source, suffix)?.into_iter();
-    let files: Vec<_> = files.filter(|(_, name)| !name.contains('/')).map(|(path, _)| path).collect();
+    let files: Vec<_> = files
+        .filter(|(_, name)| !name.contains('/'))
+        .map(|(path, _)| path)
+        .collect();
     if files.is_empty() {
         let reason = format!("no .{suffix} file is in the folder");
         return Err(InterchangeError::foreign(expected, reason, source));

@@ -39,9 +39,14 @@ impl Staging {
         };
         fs::create_dir_all(out).map_err(failed())?;
         if fs::read_dir(out).map_err(failed())?.next().is_some() {
-            return Err(InterchangeError::NotEmpty { path: out.to_path_buf() });
+            return Err(InterchangeError::NotEmpty {
+                path: out.to_path_buf(),
+            });
         }
-        let hidden = tempfile::Builder::new().prefix(".samtok-").suffix(".tmp").tempdir_in(out);
+        let hidden = tempfile::Builder::new()
+            .prefix(".samtok-")
+            .suffix(".tmp")
+            .tempdir_in(out);
         Ok(Self {
             hidden: hidden.map_err(failed())?,
             out: new,
@@ -86,9 +91,15 @@ mod tests {
         fs::write(staging.path().join("sub/x"), "1").unwrap();
         assert!(!out.join("sub").exists());
         staging.publish().unwrap();
-        let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(&out)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert_eq!(names, ["sub"]);
-        assert!(matches!(Staging::open(&out), Err(InterchangeError::NotEmpty { .. })));
+        assert!(matches!(
+            Staging::open(&out),
+            Err(InterchangeError::NotEmpty { .. })
+        ));
     }
 
     #[test]

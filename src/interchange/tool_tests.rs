@@ -6,7 +6,8 @@ use super::{
     xanylabeling,
 };
 use crate::dataset::{
-    Caption, Conversation, Document, ImageRef, MaskWords, Region, Role, Status, Task, Tokenizer, Turn, UnknownKeys,
+    Caption, Conversation, Document, ImageRef, MaskWords, Region, Role, Status, Task, Tokenizer, Turn,
+    UnknownKeys,
 };
 use crate::geometry::ImageSize;
 use crate::image_file::write_mask_png;
@@ -27,12 +28,26 @@ pub(super) struct Tool {
     import: Import,
 }
 
-pub(super) const LABELME: Tool = Tool { name: "labelme", export: labelme::export, import: labelme::import };
-pub(super) const XANYLABELING: Tool =
-    Tool { name: "xanylabeling", export: xanylabeling::export, import: xanylabeling::import };
-pub(super) const CVAT: Tool = Tool { name: "cvat", export: cvat::export, import: cvat::import };
-pub(super) const LABEL_STUDIO: Tool =
-    Tool { name: "labelstudio", export: labelstudio::export, import: labelstudio::import };
+pub(super) const LABELME: Tool = Tool {
+    name: "labelme",
+    export: labelme::export,
+    import: labelme::import,
+};
+pub(super) const XANYLABELING: Tool = Tool {
+    name: "xanylabeling",
+    export: xanylabeling::export,
+    import: xanylabeling::import,
+};
+pub(super) const CVAT: Tool = Tool {
+    name: "cvat",
+    export: cvat::export,
+    import: cvat::import,
+};
+pub(super) const LABEL_STUDIO: Tool = Tool {
+    name: "labelstudio",
+    export: labelstudio::export,
+    import: labelstudio::import,
+};
 const TOOLS: [Tool; 4] = [LABELME, XANYLABELING, CVAT, LABEL_STUDIO];
 
 /// A folder of images that are as black as they are empty, and a place for exports.
@@ -55,7 +70,11 @@ impl Workplace {
     }
 
     pub(super) fn annotated(&self, name: &str, document: Document) -> Annotated {
-        Annotated { path: self.images.folder().join(name), name: name.to_owned(), document }
+        Annotated {
+            path: self.images.folder().join(name),
+            name: name.to_owned(),
+            document,
+        }
     }
 
     /// A document without regions for the image of that name.
@@ -82,7 +101,13 @@ impl Workplace {
     }
 
     /// Writes a foreign file and reads it.
-    pub(super) fn read(&self, tool: &Tool, file: &str, text: &str, notes: &mut Notes) -> Result<Vec<Arrived>> {
+    pub(super) fn read(
+        &self,
+        tool: &Tool,
+        file: &str,
+        text: &str,
+        notes: &mut Notes,
+    ) -> Result<Vec<Arrived>> {
         let path = self.folder.path().join(file);
         fs::write(&path, text).unwrap();
         self.import(tool, &path, notes)
@@ -98,15 +123,25 @@ pub(super) fn losses(notes: &Notes) -> Vec<&str> {
 pub(super) fn rows(region: &Region) -> String {
     let mask = Mask::from_rle(&region.mask.rle);
     let ImageSize { width, height } = mask.size();
-    let row = |y| (0..width).map(|x| if mask.get(x, y) { '#' } else { '.' }).collect::<String>();
+    let row = |y| {
+        (0..width)
+            .map(|x| if mask.get(x, y) { '#' } else { '.' })
+            .collect::<String>()
+    };
     (0..height).map(row).collect::<Vec<_>>().join(" ")
 }
 
 /// `default` random cases, or as many as `PROPTEST_CASES` asks for.
 fn cases(default: u32) -> ProptestConfig {
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     let is_asked = std::env::var_os("PROPTEST_CASES").is_some();
-    ProptestConfig { cases: if is_asked { config.cases } else { default }, ..config }
+    ProptestConfig {
+        cases: if is_asked { config.cases } else { default },
+        ..config
+    }
 }
 
 const SIZE: ImageSize = ImageSize::new(37, 29);
@@ -148,7 +183,16 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 fn names() -> impl Strategy<Value = String> {
-    let special = prop::sample::select(vec!["caption", "label", "image", "difficult", "occluded", "samtok", "flags", "\u{1}"]);
+    let special = prop::sample::select(vec![
+        "caption",
+        "label",
+        "image",
+        "difficult",
+        "occluded",
+        "samtok",
+        "flags",
+        "\u{1}",
+    ]);
     prop_oneof![3 => "[a-z]{1,6}", 2 => special.prop_map(str::to_owned), 1 => texts()]
 }
 
@@ -164,42 +208,70 @@ fn regions() -> impl Strategy<Value = Region> {
     let caption = (texts(), prop::option::of(texts()), unknown());
     let captions = prop::collection::vec(caption, 0..3);
     let attributes = prop::collection::vec((names(), values()), 0..4);
-    (masks(), texts(), captions, attributes, statuses(), any::<[u8; 2]>(), unknown(), unknown()).prop_map(
-        |(mask, label, captions, attributes, status, codes, unknown, mask_unknown)| {
-            let mut region = Region::new(String::new(), mask.to_rle());
-            region.label = label;
-            region.captions = captions
-                .into_iter()
-                .map(|(text, author, unknown)| Caption { unknown, ..Caption::new(text, author) })
-                .collect();
-            region.attributes = attributes.into_iter().collect();
-            region.status = status;
-            region.source = "brush".to_owned();
-            region.unknown = unknown;
-            region.mask.unknown = mask_unknown;
-            if codes[0] < 170 {
-                let codes: Vec<u32> = codes.into_iter().map(u32::from).collect();
-                let text = format!("<|mt_start|><|mt_{:04}|><|mt_{:04}|><|mt_end|>", codes[0], codes[1] + 256);
-                region.words = Some(MaskWords::new(text, codes, "T1".to_owned(), Some(0.9), &region.mask.rle));
-            }
-            region
-        },
+    (
+        masks(),
+        texts(),
+        captions,
+        attributes,
+        statuses(),
+        any::<[u8; 2]>(),
+        unknown(),
+        unknown(),
     )
+        .prop_map(
+            |(mask, label, captions, attributes, status, codes, unknown, mask_unknown)| {
+                let mut region = Region::new(String::new(), mask.to_rle());
+                region.label = label;
+                region.captions = captions
+                    .into_iter()
+                    .map(|(text, author, unknown)| Caption {
+                        unknown,
+                        ..Caption::new(text, author)
+                    })
+                    .collect();
+                region.attributes = attributes.into_iter().collect();
+                region.status = status;
+                region.source = "brush".to_owned();
+                region.unknown = unknown;
+                region.mask.unknown = mask_unknown;
+                if codes[0] < 170 {
+                    let codes: Vec<u32> = codes.into_iter().map(u32::from).collect();
+                    let text = format!(
+                        "<|mt_start|><|mt_{:04}|><|mt_{:04}|><|mt_end|>",
+                        codes[0],
+                        codes[1] + 256
+                    );
+                    region.words = Some(MaskWords::new(
+                        text,
+                        codes,
+                        "T1".to_owned(),
+                        Some(0.9),
+                        &region.mask.rle,
+                    ));
+                }
+                region
+            },
+        )
 }
 
 fn conversations() -> impl Strategy<Value = Conversation> {
     let turn = (prop::sample::select(Role::ALL), texts(), unknown());
     let turns = prop::collection::vec(turn, 0..5);
-    (prop::sample::select(Task::ALL), turns, statuses(), unknown()).prop_map(|(task, turns, status, unknown)| {
-        let mut conversation = Conversation::new(String::new(), task);
-        conversation.turns = turns
-            .into_iter()
-            .map(|(role, text, unknown)| Turn { unknown, ..Turn::new(role, text) })
-            .collect();
-        conversation.status = status;
-        conversation.unknown = unknown;
-        conversation
-    })
+    (prop::sample::select(Task::ALL), turns, statuses(), unknown()).prop_map(
+        |(task, turns, status, unknown)| {
+            let mut conversation = Conversation::new(String::new(), task);
+            conversation.turns = turns
+                .into_iter()
+                .map(|(role, text, unknown)| Turn {
+                    unknown,
+                    ..Turn::new(role, text)
+                })
+                .collect();
+            conversation.status = status;
+            conversation.unknown = unknown;
+            conversation
+        },
+    )
 }
 
 fn documents() -> impl Strategy<Value = Document> {
@@ -219,7 +291,11 @@ fn documents() -> impl Strategy<Value = Document> {
             }];
             document.regions = regions;
             for (number, region) in document.regions.iter_mut().enumerate() {
-                region.id = if number == 3 { "the cat".to_owned() } else { format!("r{}", number + 1) };
+                region.id = if number == 3 {
+                    "the cat".to_owned()
+                } else {
+                    format!("r{}", number + 1)
+                };
             }
             document.conversations = conversations;
             for (number, conversation) in document.conversations.iter_mut().enumerate() {
@@ -292,14 +368,37 @@ struct Edit {
 
 fn edits() -> impl Strategy<Value = Edit> {
     let hostile = prop::sample::select(vec![
-        "", "0", "-1", "1e999", "4294967296", "99999999999999999999", "null", "{}", "[]", "[[", "\"", "\\u0000", "<",
-        "&x;", "<!DOCTYPE a [<!ENTITY x \"y\">]>", "..", "/", "\u{0}", ",", "true", "\"samtok\":",
+        "",
+        "0",
+        "-1",
+        "1e999",
+        "4294967296",
+        "99999999999999999999",
+        "null",
+        "{}",
+        "[]",
+        "[[",
+        "\"",
+        "\\u0000",
+        "<",
+        "&x;",
+        "<!DOCTYPE a [<!ENTITY x \"y\">]>",
+        "..",
+        "/",
+        "\u{0}",
+        ",",
+        "true",
+        "\"samtok\":",
     ]);
     let inserts = prop_oneof![
         hostile.prop_map(|text| text.as_bytes().to_vec()),
         prop::collection::vec(any::<u8>(), 0..4),
     ];
-    (any::<prop::sample::Index>(), 0..12_usize, inserts).prop_map(|(at, length, insert)| Edit { at, length, insert })
+    (any::<prop::sample::Index>(), 0..12_usize, inserts).prop_map(|(at, length, insert)| Edit {
+        at,
+        length,
+        insert,
+    })
 }
 
 impl Edit {
@@ -318,11 +417,31 @@ fn what_is_no_such_file_is_an_error_that_names_it() {
     let place = Workplace::new(&[("a.png", SIZE)]);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let nested = "<annotations>".repeat(1000);
-    let bomb = "<!DOCTYPE a [<!ENTITY x \"xxxxxxxxxx\"><!ENTITY y \"&x;&x;&x;&x;\">]><annotations>&y;</annotations>";
+    let bomb =
+        "<!DOCTYPE a [<!ENTITY x \"xxxxxxxxxx\"><!ENTITY y \"&x;&x;&x;&x;\">]><annotations>&y;</annotations>";
     for tool in &TOOLS {
-        for text in ["", "{", "null", "3", "\u{feff}", "hello", "<html></html>", &deep, &nested, bomb, "[1]"] {
-            let error = place.read(tool, "file", text, &mut Notes::default()).unwrap_err().to_string();
-            assert!(error.ends_with("file") && error.len() < 500, "{}: {error}", tool.name);
+        for text in [
+            "",
+            "{",
+            "null",
+            "3",
+            "\u{feff}",
+            "hello",
+            "<html></html>",
+            &deep,
+            &nested,
+            bomb,
+            "[1]",
+        ] {
+            let error = place
+                .read(tool, "file", text, &mut Notes::default())
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.ends_with("file") && error.len() < 500,
+                "{}: {error}",
+                tool.name
+            );
         }
         let missing = place.import(tool, Path::new("/no/such/file"), &mut Notes::default());
         assert!(missing.is_err(), "{}", tool.name);

@@ -187,9 +187,15 @@ impl Samples {
         std::thread::Builder::new()
             .name("samtok-samples".to_owned())
             .spawn(move || {
+                // Of its own, because with one thread the common pool is busy with a step that waits for a sample.
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                let sample = |index| match &pool {
+                    Ok(pool) => pool.install(|| source.sample(index)),
+                    Err(_) => source.sample(index),
+                };
                 for index in first.. {
                     // A closed channel means that training is over.
-                    if sender.send(source.sample(index)).is_err() {
+                    if sender.send(sample(index)).is_err() {
                         return;
                     }
                 }

@@ -48,7 +48,9 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').map(|(number, count)| (number.parse(), count.parse()));
+        let parts = text
+            .split_once('/')
+            .map(|(number, count)| (number.parse(), count.parse()));
         match parts {
             Some((Ok(number), Ok(count))) if number <= count => Ok(Self { number, count }),
             _ => Err("give a shard as K/N, such as 3/8: the third of eight parts".to_owned()),
@@ -231,8 +233,8 @@ impl TokenizeSummary {
 /// Reads documents and, of those with stale words, images, until all are read or nobody wants more.
 fn read_ahead(paths: &[PathBuf], fingerprint: &str, limits: &Limits, jobs: &Sender<Read>) {
     for path in paths {
-        let read = read_one(path, fingerprint, limits)
-            .unwrap_or_else(|error| Read::Failed(path.clone(), error));
+        let read =
+            read_one(path, fingerprint, limits).unwrap_or_else(|error| Read::Failed(path.clone(), error));
         if jobs.send(read).is_err() {
             return;
         }
@@ -287,7 +289,10 @@ fn stale_regions(document: &Document, fingerprint: &str) -> Vec<usize> {
         None => true,
     };
     let regions = document.regions.iter().enumerate();
-    regions.filter(|(_, region)| is_stale(region)).map(|(index, _)| index).collect()
+    regions
+        .filter(|(_, region)| is_stale(region))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 /// Words for the stale regions of one image, in its document.
@@ -409,7 +414,8 @@ fn with_words_of(mut document: Document, other: &Document) -> Document {
             .filter(|twin| twin.mask.rle == region.mask.rle)
             .and_then(|twin| twin.words.clone());
         let made_by = |words: &MaskWords| other.tokenizers.iter().find(|t| t.id == words.tokenizer);
-        let Some((mut words, made_by)) = words.and_then(|words| Some((words.clone(), made_by(&words)?))) else {
+        let Some((mut words, made_by)) = words.and_then(|words| Some((words.clone(), made_by(&words)?)))
+        else {
             continue;
         };
         words.tokenizer = document.tokenizer_id(

@@ -81,7 +81,7 @@ codes! {
         "check the folder behind the link by itself";
     /// An image or folder whose name is not valid Unicode; it is left out everywhere.
     NameNotUnicode = "name-not-unicode", Error,
-        "rename it";
+        "rename the image or folder";
     /// A sidecar is no annotation document, or only of a newer version.
     SidecarUnreadable = "sidecar-unreadable", Error,
         "restore the sidecar from a copy or from .samtok/backup, or move it away";

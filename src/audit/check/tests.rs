@@ -459,7 +459,7 @@ fn files_that_are_not_as_they_should_be_are_found() {
             "sub/broken.png: image-unreadable",
             "sub/cut.png: sidecar-unreadable",
             "sub/empty.png: sidecar-unreadable",
-            "sub/folder.png: image-not-annotated",
+            "sub/folder.png: sidecar-unreadable",
             "turned.png: image-size-differs",
             "turned.png: image-changed",
         ],

@@ -89,25 +89,24 @@ fn check_spelling(
     }
     let at = format!("{at}.text");
     let parsed = parse(format, &words.text);
-    let problem = parsed
-        .refused
-        .first()
-        .map(|refused| &refused.problem)
-        .or_else(|| {
-            parsed
-                .found
-                .first()?
-                .problems
-                .first()
-                .map(|repair| &repair.problem)
-        });
+    let refused = parsed.refused.iter().map(|refused| &refused.problem);
+    let repairs = parsed.found.iter().flat_map(|mask| &mask.problems);
+    let problems: Vec<&Problem> = refused.chain(repairs.map(|repair| &repair.problem)).collect();
+    // A word of another codebook explains that one of this codebook is missing, not the other way round.
+    let is_outside = |problem: &&Problem| {
+        matches!(
+            problem,
+            Problem::OutOfRange { .. } | Problem::FirstOutOfRange { .. }
+        )
+    };
+    let problem = problems
+        .iter()
+        .copied()
+        .find(|problem| is_outside(problem))
+        .or(problems.first().copied());
     let (code, message) = match (problem, parsed.found.as_slice()) {
         (Some(problem), _) => {
-            let is_outside = matches!(
-                problem,
-                Problem::OutOfRange { .. } | Problem::FirstOutOfRange { .. }
-            );
-            let code = if is_outside {
+            let code = if is_outside(&problem) {
                 Code::WordsOutsideCodebook
             } else {
                 Code::WordsMalformed

@@ -65,10 +65,10 @@ pub(super) fn text(edit: &Edit) -> Option<&str> {
             RegionChange::Caption { caption, .. } => Some(&caption.text),
             _ => None,
         },
-        Edit::Conversation { change, .. } => match change {
-            ConversationChange::Turn { turn, .. } => Some(&turn.text),
-            _ => None,
-        },
+        Edit::Conversation {
+            change: ConversationChange::Turn { turn, .. },
+            ..
+        } => Some(&turn.text),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::super::folder::{self, Folder, FolderProblem, Walk};
 use super::super::natural_order;
@@ -39,6 +39,8 @@ pub struct Indexer {
     noted_images: BTreeSet<String>,
     /// Names of what may be folders that changed.
     noted_folders: BTreeSet<String>,
+    /// Noted images that were looked at since the job began to list; they may not be in its list.
+    looked_at: HashSet<String>,
     /// The folders, and when each last changed in nanoseconds since 1970, where that is certain.
     folders: BTreeMap<String, Option<i64>>,
     /// What each folder has that was left out.
@@ -118,6 +120,7 @@ impl Indexer {
             requested: Some(Rescan::Everything),
             noted_images: BTreeSet::new(),
             noted_folders: BTreeSet::new(),
+            looked_at: HashSet::new(),
             folders: BTreeMap::new(),
             problems: BTreeMap::new(),
             images_per_piece: *IMAGES_PER_PIECE.start(),
@@ -241,6 +244,8 @@ impl Indexer {
                     listed
                         .images
                         .par_sort_unstable_by(|a, b| natural_order::compare(&a.name, &b.name));
+                    // A folder that was noted, and is in another one, was walked through twice.
+                    listed.images.dedup_by(|a, b| a.name == b.name);
                     Job::Comparing {
                         listed,
                         next: 0,
@@ -269,6 +274,7 @@ impl Indexer {
     }
 
     fn next_job(&mut self) -> Option<Job> {
+        self.looked_at.clear();
         match self.requested.take() {
             Some(Rescan::Everything) => {
                 self.noted_folders.clear();
@@ -290,17 +296,10 @@ impl Indexer {
             }
             None => {}
         }
-        let noted = std::mem::take(&mut self.noted_folders);
-        if noted.is_empty() {
-            return None;
-        }
-        let start = noted
-            .into_iter()
-            .filter_map(|name| self.folder_to_list(name))
-            .collect::<BTreeSet<_>>();
-        let walk = self.folder.walk_from(start.into_iter().collect(), HashSet::new());
-        Some(Job::Listing {
-            walk,
+        let noted = std::mem::take(&mut self.noted_folders).into_iter();
+        let start: BTreeSet<String> = noted.filter_map(|name| self.folder_to_list(name)).collect();
+        (!start.is_empty()).then(|| Job::Listing {
+            walk: self.folder.walk_from(start.into_iter().collect(), HashSet::new()),
             listed: Listed::default(),
         })
     }
@@ -429,17 +428,8 @@ impl Indexer {
     }
 
     /// Removes an image that was not listed, unless its folder was not read, or it was made after that.
-    fn remove_if_gone(
-        &self,
-        connection: &rusqlite::Connection,
-        listed: &Listed,
-        name: &str,
-    ) -> rusqlite::Result<bool> {
-        let is_gone = || {
-            let path = self.folder.path_of(name);
-            path.is_none_or(|path| !fs::metadata(path).is_ok_and(|found| found.is_file()))
-        };
-        if listed.should_have(name) && is_gone() {
+    fn remove_if_gone(&self, connection: &Connection, listed: &Listed, name: &str) -> rusqlite::Result<bool> {
+        if listed.should_have(name) && !self.looked_at.contains(name) {
             records::remove_image(connection, name)
         } else {
             Ok(false)
@@ -504,6 +494,10 @@ impl Indexer {
             .par_iter()
             .filter_map(|known| Some((known.name.as_str(), look_at(&self.folder, known, true)?)))
             .collect();
+        if !matches!(self.job, Job::Idle) {
+            self.looked_at
+                .extend(findings.iter().map(|(name, _)| (*name).to_owned()));
+        }
         self.write(index, &findings)
     }
 

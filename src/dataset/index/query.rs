@@ -141,9 +141,9 @@ impl Index {
     pub fn select(&mut self, filter: &Filter) -> Result<Selection, IndexError> {
         let ids = self.run(|connection| {
             let mut ids = Vec::new();
-            for_each_match(connection, filter, None, |row| {
-                ids.push(ImageId(row.get(0)?));
-                Ok(true)
+            for_each_match(connection, filter, None, |id| {
+                ids.push(ImageId(id));
+                true
             })?;
             Ok(ids)
         })?;
@@ -165,11 +165,7 @@ impl Index {
         let ids = selection.ids.get(places).unwrap_or_default();
         let generation = self.generation;
         let rows = self.run(|connection| {
-            let mut statement =
-                connection.prepare_cached(&format!("SELECT {COLUMNS} FROM images WHERE id = ?1"))?;
-            let rows = ids
-                .iter()
-                .map(|id| statement.query_row([id.0], image_row).optional());
+            let rows = ids.iter().map(|id| image_with(connection, id.0));
             rows.filter_map(Result::transpose)
                 .collect::<rusqlite::Result<Vec<_>>>()
         })?;
@@ -203,18 +199,14 @@ impl Index {
         name: &str,
         direction: Direction,
     ) -> Result<Option<ImageRow>, IndexError> {
-        let found = self.run(|connection| {
+        self.run(|connection| {
             let mut found = None;
-            for_each_match(connection, filter, Some((name, direction)), |row| {
-                found = Some(row.get::<_, String>(1)?);
-                Ok(false)
+            for_each_match(connection, filter, Some((name, direction)), |id| {
+                found = Some(id);
+                false
             })?;
-            Ok(found)
-        })?;
-        match found {
-            Some(name) => self.image(&name),
-            None => Ok(None),
-        }
+            found.map_or(Ok(None), |id| image_with(connection, id))
+        })
     }
 
     /// How many images there are of each status.
@@ -223,28 +215,32 @@ impl Index {
     /// [`IndexError`] only where no index can be made at all.
     pub fn status_counts(&mut self) -> Result<StatusCounts, IndexError> {
         self.run(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT has_sidecar, status, problem IS NOT NULL, count(*) FROM images GROUP BY 1, 2, 3",
-            )?;
-            let mut rows = statement.query([])?;
-            let mut counts = StatusCounts::default();
-            let mut by_status = vec![0; Status::ALL.len()];
-            while let Some(row) = rows.next()? {
-                let images: usize = row.get(3)?;
-                let status = status(row, 1)?.and_then(|status| Status::ALL.iter().position(|s| *s == status));
-                if let Some(count) = status.and_then(|status| by_status.get_mut(status)) {
-                    *count += images;
-                } else if row.get(2)? {
-                    counts.unreadable += images;
-                } else if row.get(0)? {
-                    counts.unread += images;
-                } else {
-                    counts.without += images;
+            let of_status = Status::ALL
+                .iter()
+                .map(|status| format!(", count(*) FILTER (WHERE status = '{}')", status.as_str()));
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT count(*), count(*) FILTER (WHERE NOT has_sidecar), count(problem) {} FROM images",
+                of_status.collect::<String>()
+            ))?;
+            statement.query_row([], |row| {
+                let (total, without, unreadable): (usize, usize, usize) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                let mut unread = total.saturating_sub(without + unreadable);
+                let mut by_status = Vec::new();
+                for (column, &status) in (3..).zip(Status::ALL) {
+                    let images: usize = row.get(column)?;
+                    unread = unread.saturating_sub(images);
+                    if images > 0 {
+                        by_status.push((status, images));
+                    }
                 }
-            }
-            let all = Status::ALL.iter().copied().zip(by_status);
-            counts.by_status = all.filter(|(_, images)| *images > 0).collect();
-            Ok(counts)
+                Ok(StatusCounts {
+                    without,
+                    unread,
+                    unreadable,
+                    by_status,
+                })
+            })
         })
     }
 
@@ -327,84 +323,53 @@ fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Status>> {
     Ok(name.and_then(|name| Status::ALL.iter().copied().find(|status| status.as_str() == name)))
 }
 
-/// Calls `each` with id and name of the images that `filter` lets through, in natural order, until it returns `false`.
+fn image_with(connection: &Connection, id: i64) -> rusqlite::Result<Option<ImageRow>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM images WHERE id = ?1"))?;
+    statement.query_row([id], image_row).optional()
+}
+
+/// Calls `each` with the images that `filter` lets through, in natural order, until it returns `false`.
 ///
 /// With a `start` only those that lie that way from the name, nearest first.
 fn for_each_match(
     connection: &Connection,
     filter: &Filter,
     start: Option<(&str, Direction)>,
-    mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
+    mut each: impl FnMut(i64) -> bool,
 ) -> rusqlite::Result<()> {
-    let mut conditions = vec!["1"];
-    let mut parameters: Vec<Value> = Vec::new();
-    match filter.annotations {
-        Annotations::Any => {}
-        Annotations::None => conditions.push("regions = 0 AND conversations = 0"),
-        Annotations::Some => conditions.push("(regions > 0 OR conversations > 0)"),
-        Annotations::Unreadable => conditions.push("problem IS NOT NULL"),
-    }
-    let statuses = format!("status IN ({})", vec!["?"; filter.statuses.len()].join(", "));
-    if !filter.statuses.is_empty() {
-        conditions.push(&statuses);
-        parameters.extend(
-            filter
-                .statuses
-                .iter()
-                .map(|status| Value::from(status.as_str().to_owned())),
-        );
-    }
-    if let Some(iou) = filter.iou_below {
-        conditions.push("lowest_iou < ?");
-        parameters.push(iou.into());
-    }
-    if let Some(label) = &filter.label {
-        conditions.push(
-            "id IN (SELECT image FROM image_labels WHERE label = (SELECT id FROM labels WHERE text = ?))",
-        );
-        parameters.push(label.clone().into());
-    }
-    if let Some(number) = filter.number {
-        conditions.push("name = (SELECT name FROM images ORDER BY name LIMIT 1 OFFSET ?)");
-        // The first is number 1; there is no number 0.
-        let offset = number
-            .checked_sub(1)
-            .and_then(|offset| i64::try_from(offset).ok());
-        parameters.push(offset.unwrap_or(i64::MAX).into());
-    }
-    let order = match start {
-        None => "name",
-        Some((name, direction)) => {
-            parameters.push(name.to_owned().into());
-            conditions.push(match direction {
-                Direction::Next => "name > ?",
-                Direction::Previous => "name < ?",
-            });
-            match direction {
-                Direction::Next => "name",
-                Direction::Previous => "name DESC",
-            }
-        }
+    // The images are gone through in the order in which they are stored; to look up those with a label or text one by
+    // one and sort them would take longer.
+    let label = match &filter.label {
+        Some(label) => Some(images_with_label(connection, label)?),
+        None => None,
     };
     let terms = filter.terms();
     let texts = terms
         .iter()
-        .map(|term| Ok((term, images_with(connection, term)?)))
+        .map(|term| Ok((term, images_with_text(connection, term)?)))
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut buffer = String::new();
+    let needs_name = !texts.is_empty() || filter.name_pattern.is_some();
+
+    let (conditions, parameters) = conditions(filter, start);
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, name FROM images WHERE {} ORDER BY {order}",
-        conditions.join(" AND ")
+        "SELECT id, {} FROM images WHERE {conditions} ORDER BY name {}",
+        if needs_name { "name" } else { "NULL" },
+        match start {
+            Some((_, Direction::Previous)) => "DESC",
+            _ => "",
+        },
     ))?;
+    let mut buffer = String::new();
     let mut rows = statement.query(params_from_iter(parameters))?;
     while let Some(row) = rows.next()? {
-        if !texts.is_empty() || filter.name_pattern.is_some() {
-            let id = row.get(0)?;
+        let id = row.get(0)?;
+        if label.as_ref().is_some_and(|images| !images.contains(&id)) {
+            continue;
+        }
+        if needs_name {
             let name = row.get_ref(1)?.as_str()?;
-            let is_match = filter
-                .name_pattern
-                .as_ref()
-                .is_none_or(|pattern| pattern.is_match(name))
+            let pattern = filter.name_pattern.as_ref();
+            let is_match = pattern.is_none_or(|pattern| pattern.is_match(name))
                 && texts
                     .iter()
                     .all(|(term, images)| images.contains(&id) || term.is_in_name(name, &mut buffer));
@@ -412,15 +377,63 @@ fn for_each_match(
                 continue;
             }
         }
-        if !each(row)? {
+        if !each(id) {
             break;
         }
     }
     Ok(())
 }
 
+/// What the database can tell of the filter by the columns of an image, and the parameters in it.
+fn conditions(filter: &Filter, start: Option<(&str, Direction)>) -> (String, Vec<Value>) {
+    let mut conditions = vec!["1".to_owned()];
+    let mut parameters: Vec<Value> = Vec::new();
+    let annotations = match filter.annotations {
+        Annotations::Any => None,
+        Annotations::None => Some("regions = 0 AND conversations = 0"),
+        Annotations::Some => Some("(regions > 0 OR conversations > 0)"),
+        Annotations::Unreadable => Some("problem IS NOT NULL"),
+    };
+    conditions.extend(annotations.map(str::to_owned));
+    if !filter.statuses.is_empty() {
+        let places = vec!["?"; filter.statuses.len()].join(", ");
+        conditions.push(format!("status IN ({places})"));
+        let statuses = filter.statuses.iter().map(|status| status.as_str().to_owned());
+        parameters.extend(statuses.map(Value::from));
+    }
+    if let Some(iou) = filter.iou_below {
+        conditions.push("lowest_iou < ?".to_owned());
+        parameters.push(iou.into());
+    }
+    if let Some(number) = filter.number {
+        conditions.push("name = (SELECT name FROM images ORDER BY name LIMIT 1 OFFSET ?)".to_owned());
+        // The first is number 1; there is no number 0.
+        let offset = number
+            .checked_sub(1)
+            .and_then(|offset| i64::try_from(offset).ok());
+        parameters.push(offset.unwrap_or(i64::MAX).into());
+    }
+    if let Some((name, direction)) = start {
+        conditions.push(match direction {
+            Direction::Next => "name > ?".to_owned(),
+            Direction::Previous => "name < ?".to_owned(),
+        });
+        parameters.push(name.to_owned().into());
+    }
+    (conditions.join(" AND "), parameters)
+}
+
+fn images_with_label(connection: &Connection, label: &str) -> rusqlite::Result<HashSet<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT image FROM image_labels WHERE label = (SELECT id FROM labels WHERE text = ?1)",
+        )?
+        .query_map([label], |row| row.get(0))?
+        .collect()
+}
+
 /// The images whose annotations contain `term`.
-fn images_with(connection: &Connection, term: &Term) -> rusqlite::Result<HashSet<i64>> {
+fn images_with_text(connection: &Connection, term: &Term) -> rusqlite::Result<HashSet<i64>> {
     let id = |row: &Row<'_>| row.get(0);
     match term.look_up() {
         Some(look_up) => connection

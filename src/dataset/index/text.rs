@@ -9,9 +9,6 @@ const AFTER_IDEOGRAPH: char = '\u{1}';
 /// Stands between two texts of one image; no search term contains it, so none is found across them.
 const BETWEEN_TEXTS: char = '\n';
 
-/// The longest search term that the index is asked for, in characters; what follows is compared with the text itself.
-const LONGEST_LOOK_UP: usize = 64;
-
 /// All texts of one image in the form that is searched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SearchText {
@@ -62,17 +59,26 @@ impl Term {
         buffer.contains(&self.text)
     }
 
-    /// The expression that finds, by their groups of three characters, all texts which contain the term, and perhaps
-    /// some more; `None` if the term is too short for that.
+    /// The expression that finds, by groups of three characters, all texts which contain the term, and perhaps some
+    /// more; `None` if the term is too short for that.
+    ///
+    /// A few groups from all parts of the term will do: each takes as long as it is common, and the texts that have
+    /// them are compared with the term anyway.
     pub(super) fn look_up(&self) -> Option<String> {
-        let characters: Vec<char> = self.text.chars().take(LONGEST_LOOK_UP).collect();
-        let groups = characters.windows(3).map(|group| {
-            // In quotes everything is literal but the quote, which is doubled.
-            let quoted: String = group.iter().collect::<String>().replace('"', "\"\"");
-            format!("\"{quoted}\"")
-        });
-        let groups: Vec<String> = groups.collect();
-        (!groups.is_empty()).then(|| groups.join(" AND "))
+        let characters: Vec<char> = self.text.chars().collect();
+        let groups: Vec<&[char]> = characters.windows(3).collect();
+        let last = groups.len().checked_sub(1)?;
+        let mut places = vec![0, last / 2, last];
+        places.dedup();
+        let quoted = places
+            .into_iter()
+            .filter_map(|place| groups.get(place))
+            .map(|group| {
+                // In quotes everything is literal but the quote, which is doubled.
+                let quoted: String = group.iter().collect::<String>().replace('"', "\"\"");
+                format!("\"{quoted}\"")
+            });
+        Some(quoted.collect::<Vec<_>>().join(" AND "))
     }
 }
 
@@ -132,6 +138,7 @@ mod tests {
         assert_eq!(look_up("划"), None);
         assert_eq!(look_up("划痕").unwrap(), "\"划\u{1}痕\" AND \"\u{1}痕\u{1}\"");
         assert_eq!(look_up("a\"b").unwrap(), "\"a\"\"b\"");
-        assert!(look_up(&"ab".repeat(10_000)).unwrap().len() < 2000);
+        assert_eq!(look_up("shallow").unwrap(), "\"sha\" AND \"all\" AND \"low\"");
+        assert!(look_up(&"ab".repeat(10_000)).unwrap().len() < 50);
     }
 }

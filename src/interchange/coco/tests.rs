@@ -38,13 +38,20 @@ fn file(annotations: Value) -> Value {
 /// The rows of a region, `#` where it is.
 fn rows(region: &Region) -> String {
     let mask = Mask::from_rle(&region.mask.rle);
-    let row = |y| (0..mask.size().width).map(|x| if mask.get(x, y) { '#' } else { '.' }).collect();
+    let row = |y| {
+        (0..mask.size().width)
+            .map(|x| if mask.get(x, y) { '#' } else { '.' })
+            .collect()
+    };
     let rows: Vec<String> = (0..mask.size().height).map(row).collect();
     rows.join(" ")
 }
 
 fn losses(notes: &Notes) -> Vec<(String, u64)> {
-    notes.losses().map(|(what, count, _)| (what.to_owned(), count)).collect()
+    notes
+        .losses()
+        .map(|(what, count, _)| (what.to_owned(), count))
+        .collect()
 }
 
 fn remarks(notes: &Notes) -> Vec<String> {
@@ -69,11 +76,18 @@ fn every_form_of_segmentation_is_read() {
         (&apart, "#..... #..... ....## ....##"),
         (&overlapping, "###... #####. ..###. ..###."),
         (&json!([1, 1, 3, 1, 3, 3, 1, 3]), "...... .##... .##... ......"),
-        (&json!({"size": [4, 6], "counts": [5, 2, 2, 2, 13]}), "...... .##... .##... ......"),
-        (&json!({"size": [4, 6], "counts": "5220;"}), "...... .##... .##... ......"),
+        (
+            &json!({"size": [4, 6], "counts": [5, 2, 2, 2, 13]}),
+            "...... .##... .##... ......",
+        ),
+        (
+            &json!({"size": [4, 6], "counts": "5220;"}),
+            "...... .##... .##... ......",
+        ),
     ] {
-        let (arrived, notes) =
-            read(&file(json!([{"id": 1, "image_id": 1, "category_id": 7, "segmentation": segmentation}])));
+        let (arrived, notes) = read(&file(
+            json!([{"id": 1, "image_id": 1, "category_id": 7, "segmentation": segmentation}]),
+        ));
         assert_eq!(losses(&notes), [], "{segmentation}");
         assert_eq!(rows(&arrived[0].document.regions[0]), expected, "{segmentation}");
         let is_ring = *segmentation == ring || *segmentation == hole_first;
@@ -95,14 +109,26 @@ fn ids_and_flags_of_any_type_are_understood() {
     });
     let (arrived, notes) = read(&text);
     assert_eq!(losses(&notes), []);
-    assert_eq!(remarks(&notes), ["annotations of a box alone were taken as rectangles"]);
+    assert_eq!(
+        remarks(&notes),
+        ["annotations of a box alone were taken as rectangles"]
+    );
     assert_eq!(arrived.len(), 1);
     let Document { regions, unknown, .. } = &arrived[0].document;
     assert_eq!(arrived[0].image.name, "sub/b.png");
     assert_eq!(unknown["coco"], json!({"license": 4}));
-    assert_eq!((regions[0].label.as_str(), regions[1].label.as_str()), ("cat", "dog"));
-    assert_eq!(Value::Object(regions[0].attributes.clone()), json!({"occluded": false, "n": 2, "iscrowd": true}));
-    assert_eq!(regions[0].unknown["coco"], json!({"score": 0.5, "supercategory": "animal"}));
+    assert_eq!(
+        (regions[0].label.as_str(), regions[1].label.as_str()),
+        ("cat", "dog")
+    );
+    assert_eq!(
+        Value::Object(regions[0].attributes.clone()),
+        json!({"occluded": false, "n": 2, "iscrowd": true})
+    );
+    assert_eq!(
+        regions[0].unknown["coco"],
+        json!({"score": 0.5, "supercategory": "animal"})
+    );
     assert_eq!(regions[0].captions[0].text, "a cat\n\nasleep");
     assert_eq!(regions[1].captions.len(), 2);
     assert_eq!((regions[0].id.as_str(), regions[1].id.as_str()), ("r1", "r2"));
@@ -132,26 +158,54 @@ fn what_cannot_be_used_is_noted_and_the_rest_is_taken() {
     ]);
     let (arrived, notes) = read(&text);
     assert_eq!(arrived.len(), 1);
-    let labels: Vec<&str> = arrived[0].document.regions.iter().map(|region| region.label.as_str()).collect();
+    let labels: Vec<&str> = arrived[0]
+        .document
+        .regions
+        .iter()
+        .map(|region| region.label.as_str())
+        .collect();
     assert_eq!(labels, ["cat", ""]);
     let expected = [
         ("annotations of images that are not there were left out", 2),
-        ("annotations of images that the file does not list were left out", 2),
+        (
+            "annotations of images that the file does not list were left out",
+            2,
+        ),
         ("annotations that cover no pixel were left out", 1),
-        ("annotations that were made before the image's EXIF rotation was applied were left out", 1),
+        (
+            "annotations that were made before the image's EXIF rotation was applied were left out",
+            1,
+        ),
         ("annotations with a broken segmentation were left out", 2),
         ("annotations without a region were left out", 1),
         ("entries without an id were left out", 1),
         ("images without a file name were left out", 1),
-        ("labels of categories that the file does not list were left out", 1),
+        (
+            "labels of categories that the file does not list were left out",
+            1,
+        ),
     ];
-    assert_eq!(losses(&notes), expected.map(|(what, count)| (what.to_owned(), count)));
+    assert_eq!(
+        losses(&notes),
+        expected.map(|(what, count)| (what.to_owned(), count))
+    );
 }
 
 #[test]
 fn what_is_no_coco_file_is_an_error() {
-    for text in ["", "{}", "[]", "{\"images\": []}", "{\"images\": 3}", "\u{0}", "{\"images\": [{}]}"] {
-        assert!(matches!(read_text(text), Err(InterchangeError::Foreign { .. })), "{text}");
+    for text in [
+        "",
+        "{}",
+        "[]",
+        "{\"images\": []}",
+        "{\"images\": 3}",
+        "\u{0}",
+        "{\"images\": [{}]}",
+    ] {
+        assert!(
+            matches!(read_text(text), Err(InterchangeError::Foreign { .. })),
+            "{text}"
+        );
     }
 }
 
@@ -160,20 +214,32 @@ fn everything_comes_back_even_through_a_tool_that_changed_some_of_it() {
     let sample = Sample::rich();
     sample.annotate("a.png", |document| {
         let mut keys = object(json!({"score": 0.25, "supercategory": "animal"}));
-        document.regions[1].unknown.insert("coco".to_owned(), Value::Object(keys.clone()));
+        document.regions[1]
+            .unknown
+            .insert("coco".to_owned(), Value::Object(keys.clone()));
         keys.shift_remove("supercategory");
         document.unknown.insert("coco".to_owned(), Value::Object(keys));
-        document.regions[2].attributes.insert("iscrowd".to_owned(), true.into());
+        document.regions[2]
+            .attributes
+            .insert("iscrowd".to_owned(), true.into());
     });
     let out = sample.path(".out");
     let mut watch = |_| std::ops::ControlFlow::Continue(());
-    let options = super::super::ExportOptions { strict: true, copy_images: false };
+    let options = super::super::ExportOptions {
+        strict: true,
+        copy_images: false,
+    };
     let report = super::super::export(sample.folder(), Format::Coco, &out, &options, &mut watch).unwrap();
     assert!(report.is_lossless(), "{report}");
     let path = out.join(FILE);
     let text = fs::read_to_string(&path).unwrap();
     let written: Value = serde_json::from_str(&text).unwrap();
-    let names: Vec<&str> = written["categories"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = written["categories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["cat", "dog", "object", "sky \"1\""]);
     assert_eq!(written["annotations"][1]["score"], 0.25);
     assert_eq!(written["categories"][1]["supercategory"], "animal");
@@ -196,23 +262,39 @@ fn everything_comes_back_even_through_a_tool_that_changed_some_of_it() {
     };
     import(&out, &images, &mut take, &mut notes).unwrap();
     let regions = &arrived[0].regions;
-    assert_eq!((regions[0].label.as_str(), regions[2].label.as_str()), ("dog", "cat"));
+    assert_eq!(
+        (regions[0].label.as_str(), regions[2].label.as_str()),
+        ("dog", "cat")
+    );
     assert_eq!(Value::Object(regions[0].attributes.clone()), json!({"count": 4}));
-    let captions: Vec<&str> = regions[0].captions.iter().map(|caption| caption.text.as_str()).collect();
+    let captions: Vec<&str> = regions[0]
+        .captions
+        .iter()
+        .map(|caption| caption.text.as_str())
+        .collect();
     assert_eq!(captions, ["Another cat"]);
     assert_eq!(regions[0].words, sample.document("a.png").regions[0].words);
     let ids: Vec<&str> = regions.iter().map(|region| region.id.as_str()).collect();
-    assert_eq!(ids, ["r1", "r2", "r3", "r5"], "a copied annotation is another region");
+    assert_eq!(
+        ids,
+        ["r1", "r2", "r3", "r5"],
+        "a copied annotation is another region"
+    );
     assert_eq!(losses(&notes).len(), 1, "damage is noted: {notes}");
 }
 
 #[test]
 fn images_whose_annotations_are_scattered_are_gathered() {
-    let annotation = |id: u32, image: u32, x: u32| {
-        json!({"id": id, "image_id": image, "category_id": 7, "segmentation": [[x, 0, x + 1, 0, x + 1, 1, x, 1]]})
-    };
-    let mut text = file(json!([annotation(1, 1, 0), annotation(2, 2, 0), annotation(3, 1, 1)]));
-    text["images"].as_array_mut().unwrap().push(json!({"id": 2, "file_name": "b.png"}));
+    let annotation = |id: u32, image: u32, x: u32| json!({"id": id, "image_id": image, "category_id": 7, "segmentation": [[x, 0, x + 1, 0, x + 1, 1, x, 1]]});
+    let mut text = file(json!([
+        annotation(1, 1, 0),
+        annotation(2, 2, 0),
+        annotation(3, 1, 1)
+    ]));
+    text["images"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"id": 2, "file_name": "b.png"}));
     let (arrived, _) = read(&text);
     let regions: Vec<usize> = arrived.iter().map(|one| one.document.regions.len()).collect();
     assert_eq!(regions, [2, 1]);

@@ -9,7 +9,14 @@ use std::ops::ControlFlow;
 fn exported(sample: &Sample, out: &str) -> LossReport {
     let mut watch = |_| ControlFlow::Continue(());
     let options = ExportOptions::default();
-    export(sample.folder(), Format::CocoPanoptic, &sample.path(out), &options, &mut watch).unwrap()
+    export(
+        sample.folder(),
+        Format::CocoPanoptic,
+        &sample.path(out),
+        &options,
+        &mut watch,
+    )
+    .unwrap()
 }
 
 fn imported(source: &Path, sample: &Sample) -> (Vec<Arrived>, Notes) {
@@ -28,7 +35,9 @@ fn regions_that_do_not_overlap_come_back_whole() {
     let sample = Sample::rich();
     sample.annotate("a.png", |document| document.regions.truncate(1));
     sample.annotate("b/ä 2.png", |document| {
-        document.regions[1].unknown.insert("coco".to_owned(), json!({"isthing": 0, "color": [1, 2, 3]}));
+        document.regions[1]
+            .unknown
+            .insert("coco".to_owned(), json!({"isthing": 0, "color": [1, 2, 3]}));
         let rle = document.regions[0].mask.rle.clone();
         let other = crate::mask::Mask::from_rle(&rle).complement();
         document.regions[1].mask.rle = other.to_rle();
@@ -37,7 +46,12 @@ fn regions_that_do_not_overlap_come_back_whole() {
     assert!(report.is_lossless(), "{report}");
     let text = fs::read_to_string(sample.path(".out").join(FILE)).unwrap();
     let written: Value = serde_json::from_str(&text).unwrap();
-    let things: Vec<&Value> = written["categories"].as_array().unwrap().iter().map(|one| &one["isthing"]).collect();
+    let things: Vec<&Value> = written["categories"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["isthing"])
+        .collect();
     assert_eq!(things, [1, 1, 0]);
     assert_eq!(written["annotations"][1]["file_name"], "b/10.png");
 }
@@ -56,7 +70,11 @@ fn overlaps_go_to_the_region_in_front_and_are_measured() {
     });
     let report = exported(&sample, ".out");
     assert!(!report.is_lossless());
-    assert_eq!((report.regions.before, report.regions.kept, report.invented), (4, 3, 0), "{report}");
+    assert_eq!(
+        (report.regions.before, report.regions.kept, report.invented),
+        (4, 3, 0),
+        "{report}"
+    );
     assert_eq!(report.iou.exact, 1, "only the front is whole: {report}");
     assert!(report.iou.min < 1.0 && report.iou.min > 0.0);
     assert_eq!(report.labels.kept, 3);
@@ -70,13 +88,24 @@ fn pictures_that_disagree_with_the_list_are_noted_and_lead_nowhere_else() {
     let sample = Sample::new();
     sample.image("a.png", 8, 6);
     sample.image("b.png", 8, 6);
-    sample.annotate("a.png", |document| document.regions = vec![region("r1", "", 8, 6, 0), region("r2", "x", 8, 6, 2)]);
+    sample.annotate("a.png", |document| {
+        document.regions = vec![region("r1", "", 8, 6, 0), region("r2", "x", 8, 6, 2)]
+    });
     exported(&sample, ".out");
     let path = sample.path(".out").join(FILE);
     let mut written: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    written["images"].as_array_mut().unwrap().push(json!({"id": 2, "file_name": "b.png"}));
+    written["images"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"id": 2, "file_name": "b.png"}));
     written["annotations"][0]["segments_info"][0]["id"] = 77.into();
-    for name in ["../../a.png", "/etc/passwd", "", "c.png", sample.path("a.png").to_str().unwrap()] {
+    for name in [
+        "../../a.png",
+        "/etc/passwd",
+        "",
+        "c.png",
+        sample.path("a.png").to_str().unwrap(),
+    ] {
         let other = json!({"image_id": 2, "file_name": name, "segments_info": []});
         written["annotations"].as_array_mut().unwrap().push(other);
     }

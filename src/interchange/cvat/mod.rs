@@ -47,7 +47,10 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
         images.write_all(element.as_bytes()).map_err(failed())?;
         count += 1;
     }
-    let mut images = images.into_inner().map_err(io::IntoInnerError::into_error).map_err(failed())?;
+    let mut images = images
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .map_err(failed())?;
     images.rewind().map_err(failed())?;
     let mut file = out.file("annotations.xml")?;
     file.write_all(labels.head(count).as_bytes()).map_err(failed())?;
@@ -55,7 +58,8 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
     file.write_all(b"</annotations>\n").map_err(failed())?;
     file.commit(Existing::Refuse).map_err(failed())?;
     let mut file = out.file("labels.json")?;
-    file.write_all(format!("{:#}\n", labels.constructor()).as_bytes()).map_err(failed())?;
+    file.write_all(format!("{:#}\n", labels.constructor()).as_bytes())
+        .map_err(failed())?;
     file.commit(Existing::Refuse).map_err(failed())
 }
 
@@ -109,9 +113,7 @@ impl Labels {
 
     /// The labels as CVAT's task page takes them.
     fn constructor(&self) -> Value {
-        let attribute = |name: &String| {
-            json!({"name": name, "mutable": false, "input_type": "text", "default_value": "", "values": [""]})
-        };
+        let attribute = |name: &String| json!({"name": name, "mutable": false, "input_type": "text", "default_value": "", "values": [""]});
         self.0
             .iter()
             .map(|(label, attributes)| {
@@ -139,17 +141,29 @@ fn image_element(number: u64, item: &Annotated, labels: &mut Labels, notes: &mut
     for tag in kept_tags(item) {
         let label = tag.get("label").and_then(Value::as_str).unwrap_or_default();
         let attributes = tag.get("attributes").and_then(Value::as_object);
-        let attributes: Vec<(&str, String)> =
-            attributes.into_iter().flatten().map(|(name, value)| (name.as_str(), value_text(value))).collect();
+        let attributes: Vec<(&str, String)> = attributes
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), value_text(value)))
+            .collect();
         push_tag(&mut text, label, &attributes, labels);
     }
-    push_tag(&mut text, IMAGE_TAG, &[(KEY, json_text(&carried.document))], labels);
+    push_tag(
+        &mut text,
+        IMAGE_TAG,
+        &[(KEY, json_text(&carried.document))],
+        labels,
+    );
     Ok(text + "  </image>\n")
 }
 
 /// The tags of the image that a CVAT file had.
 fn kept_tags(item: &Annotated) -> impl Iterator<Item = &Map<String, Value>> {
-    let tags = item.document.unknown.get(TOOL).and_then(|keys| keys.get("tags")?.as_array());
+    let tags = item
+        .document
+        .unknown
+        .get(TOOL)
+        .and_then(|keys| keys.get("tags")?.as_array());
     tags.into_iter().flatten().filter_map(Value::as_object)
 }
 
@@ -163,7 +177,11 @@ fn push_tag(text: &mut String, label: &str, attributes: &[(&str, String)], label
 }
 
 fn push_attribute(text: &mut String, name: &str, value: &str) {
-    *text += &format!("      <attribute name=\"{}\">{}</attribute>\n", escaped(name), escaped(value));
+    *text += &format!(
+        "      <attribute name=\"{}\">{}</attribute>\n",
+        escaped(name),
+        escaped(value)
+    );
 }
 
 /// Adds `region`; answers false where it has no pixel.
@@ -179,7 +197,10 @@ fn push_mask(
     };
     let label = &*label_text(&region.label);
     let mut attributes = vec![(CAPTION, caption_text(region))];
-    let own = region.attributes.iter().filter(|(name, value)| is_attribute(name, value));
+    let own = region
+        .attributes
+        .iter()
+        .filter(|(name, value)| is_attribute(name, value));
     attributes.extend(own.map(|(name, value)| (name.as_str(), value_text(value))));
     attributes.push((KEY, json_text(carried)));
     labels.add(label, attributes.iter().map(|(name, _)| *name));
@@ -210,11 +231,18 @@ fn push_mask(
 
 /// `value` with escapes for the two characters that JSON can say as they are and XML not at all.
 fn json_text(value: &Value) -> String {
-    value.to_string().replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+    value
+        .to_string()
+        .replace('\u{fffe}', "\\ufffe")
+        .replace('\u{ffff}', "\\uffff")
 }
 
 fn label_text(label: &str) -> Cow<'_, str> {
-    if label.is_empty() { NO_LABEL.into() } else { sayable(label) }
+    if label.is_empty() {
+        NO_LABEL.into()
+    } else {
+        sayable(label)
+    }
 }
 
 /// The captions of `region` as they are written.
@@ -250,7 +278,10 @@ fn row_runs(crop: &Mask) -> String {
         changes.pop();
     }
     let starts = std::iter::once(&0).chain(&changes);
-    let counts = changes.iter().zip(starts).map(|(change, start)| (change - start).to_string());
+    let counts = changes
+        .iter()
+        .zip(starts)
+        .map(|(change, start)| (change - start).to_string());
     counts.collect::<Vec<_>>().join(", ")
 }
 

@@ -57,7 +57,10 @@ impl Read for Rationed {
 impl BufRead for Rationed {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.left == 0 {
-            return Err(io::Error::other(format!("one element has more than {} MiB", MAX_EVENT_BYTES >> 20)));
+            return Err(io::Error::other(format!(
+                "one element has more than {} MiB",
+                MAX_EVENT_BYTES >> 20
+            )));
         }
         self.file.fill_buf()
     }
@@ -113,7 +116,10 @@ impl<'a, 't> Reader<'a, 't> {
         notes: &'a mut Notes,
     ) -> Result<Self> {
         let file = BufReader::new(json_tree::open(path)?);
-        let mut xml = quick_xml::Reader::from_reader(Rationed { file, left: MAX_EVENT_BYTES });
+        let mut xml = quick_xml::Reader::from_reader(Rationed {
+            file,
+            left: MAX_EVENT_BYTES,
+        });
         xml.config_mut().expand_empty_elements = true;
         Ok(Self {
             path,
@@ -173,14 +179,20 @@ impl<'a, 't> Reader<'a, 't> {
 
     fn push_text(&mut self, text: &str) {
         // Only these elements say anything by their text.
-        let is_wanted = matches!(self.open.last().map(String::as_str), Some("attribute" | "name" | "input_type"));
+        let is_wanted = matches!(
+            self.open.last().map(String::as_str),
+            Some("attribute" | "name" | "input_type")
+        );
         if is_wanted && (self.text.len() + text.len()) as u64 <= MAX_EVENT_BYTES {
             self.text.push_str(text);
         }
     }
 
     fn resolved(&self, reference: &BytesRef<'_>) -> Result<char> {
-        if let Some(character) = reference.resolve_char_ref().map_err(|error| self.foreign(error))? {
+        if let Some(character) = reference
+            .resolve_char_ref()
+            .map_err(|error| self.foreign(error))?
+        {
             return Ok(character);
         }
         match &reference[..] {
@@ -196,7 +208,9 @@ impl<'a, 't> Reader<'a, 't> {
     fn start(&mut self, tag: &BytesStart<'_>) -> Result<()> {
         let name = String::from_utf8_lossy(tag.name().as_ref()).into_owned();
         if self.open.is_empty() && name != "annotations" {
-            return Err(self.foreign(format_args!("its outermost element is <{name}> and not <annotations>")));
+            return Err(self.foreign(format_args!(
+                "its outermost element is <{name}> and not <annotations>"
+            )));
         }
         if self.open.len() == MAX_DEPTH {
             return Err(self.foreign("its elements are nested too deep"));
@@ -208,10 +222,18 @@ impl<'a, 't> Reader<'a, 't> {
                 self.image = Some(self.pending(&keys)?);
             }
             (1, "track") => {
-                self.notes.lost("tracks of videos were left out", "", self.keys(tag)?.get("id").map_or("", |id| id));
+                self.notes.lost(
+                    "tracks of videos were left out",
+                    "",
+                    self.keys(tag)?.get("id").map_or("", |id| id),
+                );
             }
             (2, _) if self.image.is_some() => {
-                self.element = Some(Element { name: name.clone(), keys: self.keys(tag)?, attributes: Vec::new() });
+                self.element = Some(Element {
+                    name: name.clone(),
+                    keys: self.keys(tag)?,
+                    attributes: Vec::new(),
+                });
             }
             (3, "attribute") => {
                 self.attribute = self.keys(tag)?.remove("name").unwrap_or_default();
@@ -232,7 +254,10 @@ impl<'a, 't> Reader<'a, 't> {
             let attribute = attribute.map_err(|error| self.foreign(error))?;
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
             let value = value.map_err(|error| self.foreign(error))?;
-            keys.insert(String::from_utf8_lossy(attribute.key.as_ref()).into_owned(), value.into_owned());
+            keys.insert(
+                String::from_utf8_lossy(attribute.key.as_ref()).into_owned(),
+                value.into_owned(),
+            );
         }
         Ok(keys)
     }
@@ -242,7 +267,11 @@ impl<'a, 't> Reader<'a, 't> {
         let image = self.images.find(name)?;
         let image = match image {
             Some(image) => {
-                let side = |key: &str, actual: u32| keys.get(key).and_then(|text| text.parse().ok()).unwrap_or(actual.into());
+                let side = |key: &str, actual: u32| {
+                    keys.get(key)
+                        .and_then(|text| text.parse().ok())
+                        .unwrap_or(actual.into())
+                };
                 let (width, height) = (side("width", image.size.width), side("height", image.size.height));
                 carried::is_of_size(&image, width, height, self.notes).then_some(image)
             }
@@ -251,7 +280,10 @@ impl<'a, 't> Reader<'a, 't> {
                 None
             }
         };
-        Ok(Pending { image, elements: Vec::new() })
+        Ok(Pending {
+            image,
+            elements: Vec::new(),
+        })
     }
 
     fn end(&mut self) -> Result<()> {
@@ -260,7 +292,11 @@ impl<'a, 't> Reader<'a, 't> {
         match (self.open.len(), name.as_str()) {
             (0, _) => self.is_whole = true,
             (1, "image") => {
-                if let Some(Pending { image: Some(image), elements }) = self.image.take() {
+                if let Some(Pending {
+                    image: Some(image),
+                    elements,
+                }) = self.image.take()
+                {
                     let arrived = assembled(image, &elements, &self.inputs, self.notes)?;
                     (self.take)(arrived.finish())?;
                 }
@@ -279,7 +315,9 @@ impl<'a, 't> Reader<'a, 't> {
             (3, "attribute") => {
                 let text = std::mem::take(&mut self.text);
                 if let Some(element) = &mut self.element {
-                    element.attributes.push((std::mem::take(&mut self.attribute), text));
+                    element
+                        .attributes
+                        .push((std::mem::take(&mut self.attribute), text));
                 }
             }
             (_, "name") if parent == "attribute" => self.declared = std::mem::take(&mut self.text),
@@ -309,7 +347,10 @@ fn assembled(
     if tags.is_empty() {
         assembly.document.unknown.shift_remove(TOOL);
     } else {
-        assembly.document.unknown.insert(TOOL.to_owned(), json!({"tags": tags}));
+        assembly
+            .document
+            .unknown
+            .insert(TOOL.to_owned(), json!({"tags": tags}));
     }
     let mut shapes = shapes;
     shapes.sort_by_key(|shape| shape.key("z_order").parse::<i64>().unwrap_or(0));
@@ -317,7 +358,8 @@ fn assembled(
     for group in pieces::grouped(&shapes, thing) {
         let size = assembly.image().size;
         let masks = group.iter().map(|shape| (shape.key("label"), shape.mask(size)));
-        let (Some(mask), Some(first)) = (pieces::joined(assembly.image(), masks, notes), group.first()) else {
+        let (Some(mask), Some(first)) = (pieces::joined(assembly.image(), masks, notes), group.first())
+        else {
             continue;
         };
         let carried = group.iter().find_map(|shape| shape.carried());
@@ -392,20 +434,34 @@ impl Element {
     }
 
     fn number(&self, name: &str) -> Result<f64, &'static str> {
-        let number = self.key(name).parse().ok().filter(|number: &f64| number.is_finite());
+        let number = self
+            .key(name)
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite());
         number.ok_or("shapes without proper coordinates were left out")
     }
 
     /// The pixels of the shape, or why there are none, as a sentence for [`Notes`].
     fn mask(&self, size: ImageSize) -> Result<Mask, &'static str> {
-        let turn = if self.keys.contains_key("rotation") { self.number("rotation")? } else { 0.0 };
+        let turn = if self.keys.contains_key("rotation") {
+            self.number("rotation")?
+        } else {
+            0.0
+        };
         let line = match self.name.as_str() {
             "mask" => {
-                return self.run_mask(size).ok_or("masks whose runs do not fill their box were left out");
+                return self
+                    .run_mask(size)
+                    .ok_or("masks whose runs do not fill their box were left out");
             }
             "box" => {
-                let [left, top, right, bottom] =
-                    [self.number("xtl")?, self.number("ytl")?, self.number("xbr")?, self.number("ybr")?];
+                let [left, top, right, bottom] = [
+                    self.number("xtl")?,
+                    self.number("ytl")?,
+                    self.number("xbr")?,
+                    self.number("ybr")?,
+                ];
                 let centre = [(left + right) / 2.0, (top + bottom) / 2.0];
                 outline::turned_box([left, top, right - left, bottom - top], turn, centre)
             }
@@ -413,7 +469,9 @@ impl Element {
                 let centre = [self.number("cx")?, self.number("cy")?];
                 outline::ellipse(centre, [self.number("rx")?, self.number("ry")?], turn)
             }
-            "polygon" => points(self.key("points")).ok_or("shapes without proper coordinates were left out")?,
+            "polygon" => {
+                points(self.key("points")).ok_or("shapes without proper coordinates were left out")?
+            }
             "points" | "polyline" => return Err("points and lines, which have no area, were left out"),
             "cuboid" | "skeleton" => return Err("cuboids and skeletons were left out"),
             _ => return Err("shapes of an unknown type were left out"),
@@ -434,10 +492,15 @@ impl Element {
         let mut mask = Mask::empty(size).ok()?;
         let (mut position, mut is_set) = (0_u64, false);
         for count in self.key("rle").split(',') {
-            let end = position.checked_add(count.trim().parse().ok()?).filter(|&end| end <= area)?;
+            let end = position
+                .checked_add(count.trim().parse().ok()?)
+                .filter(|&end| end <= area)?;
             while is_set && position < end {
                 // Inside the box, so both fit.
-                let (y, x) = ((position / u64::from(width)) as u32, (position % u64::from(width)) as u32);
+                let (y, x) = (
+                    (position / u64::from(width)) as u32,
+                    (position % u64::from(width)) as u32,
+                );
                 let pixels = u64::from(width - x).min(end - position);
                 mask.fill_run(top + y, left + x..left + x + pixels as u32, true);
                 position += pixels;
@@ -459,5 +522,8 @@ fn points(text: &str) -> Option<Vec<ImagePoint>> {
 
 fn number(text: &str) -> Option<Number> {
     let text = text.trim();
-    text.parse::<i64>().ok().map(Number::from).or_else(|| Number::from_f64(text.parse().ok()?))
+    text.parse::<i64>()
+        .ok()
+        .map(Number::from)
+        .or_else(|| Number::from_f64(text.parse().ok()?))
 }

@@ -124,7 +124,10 @@ impl BitWriter {
         let mut values = pixels * CHANNELS;
         while values > 0 {
             let length = values.min(LONGEST);
-            let index = LENGTH_BITS.iter().position(|&bits| length <= 1 << bits).unwrap_or(LENGTH_BITS.len() - 1);
+            let index = LENGTH_BITS
+                .iter()
+                .position(|&bits| length <= 1 << bits)
+                .unwrap_or(LENGTH_BITS.len() - 1);
             self.push(1, 1);
             self.push(index as u32, 2);
             self.push(length as u32 - 1, LENGTH_BITS.get(index).copied().unwrap_or(16));
@@ -201,7 +204,11 @@ mod tests {
     fn damage_is_refused() {
         let bytes = encode(&block()).unwrap();
         for length in 0..bytes.len() - 1 {
-            assert_eq!(decode(&bytes[..length], ImageSize::new(3, 4)), None, "{length} bytes");
+            assert_eq!(
+                decode(&bytes[..length], ImageSize::new(3, 4)),
+                None,
+                "{length} bytes"
+            );
         }
         assert_eq!(decode(&bytes, ImageSize::new(4, 4)), None, "another size");
         assert_eq!(decode(&[255; 40], ImageSize::new(3, 4)), None);

@@ -109,7 +109,11 @@ fn task(item: &Annotated, config: &mut Config, notes: &mut Notes) -> Result<Valu
     let mut data = json!({IMAGE: format!("{LOCAL_FILES}{}", percent_encoded(&item.name))});
     if let Value::Object(data) = &mut data {
         let kept = item.document.unknown.get(TOOL).and_then(Value::as_object);
-        for (key, value) in kept.into_iter().flatten().filter(|(key, _)| !matches!(key.as_str(), IMAGE | KEY)) {
+        for (key, value) in kept
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !matches!(key.as_str(), IMAGE | KEY))
+        {
             data.insert(key.clone(), value.clone());
         }
         data.insert(KEY.to_owned(), carried.document);
@@ -121,16 +125,30 @@ fn task(item: &Annotated, config: &mut Config, notes: &mut Notes) -> Result<Valu
 fn result_ids(regions: &[Region]) -> Vec<String> {
     let mut used = HashSet::new();
     let is_id = |id: &str| {
-        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        !id.is_empty()
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
     let known = |region: &Region| -> Option<String> {
         let kept = region.unknown.get(TOOL).and_then(|keys| keys.get("id")?.as_str());
-        [kept, Some(region.id.as_str())].into_iter().flatten().find(|id| is_id(id)).map(str::to_owned)
+        [kept, Some(region.id.as_str())]
+            .into_iter()
+            .flatten()
+            .find(|id| is_id(id))
+            .map(str::to_owned)
     };
-    let known: Vec<Option<String>> =
-        regions.iter().map(|region| known(region).filter(|id| used.insert(id.clone()))).collect();
-    let mut unused = (1_u64..).map(|number| format!("region-{number}")).filter(|id| !used.contains(id));
-    known.into_iter().map(|id| id.or_else(|| unused.next()).unwrap_or_default()).collect()
+    let known: Vec<Option<String>> = regions
+        .iter()
+        .map(|region| known(region).filter(|id| used.insert(id.clone())))
+        .collect();
+    let mut unused = (1_u64..)
+        .map(|number| format!("region-{number}"))
+        .filter(|id| !used.contains(id));
+    known
+        .into_iter()
+        .map(|id| id.or_else(|| unused.next()).unwrap_or_default())
+        .collect()
 }
 
 /// The stroke of `region`; `None` where it has no pixel.
@@ -172,14 +190,24 @@ fn result(region: &Region, id: &str, kind: &str, from_name: &str, value: Value) 
 
 /// Captions and attributes of `region`.
 fn text_results(region: &Region, id: &str, config: &mut Config) -> Vec<Value> {
-    let captions: Vec<&str> = region.captions.iter().map(|caption| caption.text.as_str()).collect();
+    let captions: Vec<&str> = region
+        .captions
+        .iter()
+        .map(|caption| caption.text.as_str())
+        .collect();
     let mut results = Vec::new();
     if !captions.is_empty() {
         results.push(result(region, id, "textarea", CAPTION, json!({"text": captions})));
     }
     for (name, value) in region.attributes.iter().filter(|(name, _)| is_attribute(name)) {
         config.texts.insert(name.clone());
-        results.push(result(region, id, "textarea", name, json!({"text": [value_text(value)]})));
+        results.push(result(
+            region,
+            id,
+            "textarea",
+            name,
+            json!({"text": [value_text(value)]}),
+        ));
     }
     results
 }

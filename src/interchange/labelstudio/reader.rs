@@ -83,7 +83,9 @@ struct Contents {
 }
 
 /// What a `null` means as well.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -94,22 +96,35 @@ pub(super) fn import(
     notes: &mut Notes,
 ) -> Result<()> {
     for path in source_files::directly_in(source, "json", EXPECTED)? {
-        read_items(&path, EXPECTED, &mut |task: Task| match arrived(task, &path, images, notes)? {
-            Some(arrived) => take(arrived),
-            None => Ok(()),
-        })?;
+        read_items(
+            &path,
+            EXPECTED,
+            &mut |task: Task| match arrived(task, &path, images, notes)? {
+                Some(arrived) => take(arrived),
+                None => Ok(()),
+            },
+        )?;
     }
     Ok(())
 }
 
 fn arrived(task: Task, path: &Path, images: &Images, notes: &mut Notes) -> Result<Option<Arrived>> {
-    let Task { data: Tree(data), annotations, predictions, file_upload } = task;
+    let Task {
+        data: Tree(data),
+        annotations,
+        predictions,
+        file_upload,
+    } = task;
     if annotations.is_none() && predictions.is_none() {
         let reason = "a task has neither annotations nor predictions; export as JSON, not as JSON-MIN";
         return Err(InterchangeError::foreign(EXPECTED, reason, path));
     }
     let Some((key, image)) = find_image(images, &data, file_upload.as_deref())? else {
-        let name = data.get(IMAGE).and_then(Value::as_str).or(file_upload.as_deref()).unwrap_or_default();
+        let name = data
+            .get(IMAGE)
+            .and_then(Value::as_str)
+            .or(file_upload.as_deref())
+            .unwrap_or_default();
         notes.lost("the image is not in the folder", name, "");
         return Ok(None);
     };
@@ -120,13 +135,24 @@ fn arrived(task: Task, path: &Path, images: &Images, notes: &mut Notes) -> Resul
     if source.is_empty() {
         source = predictions.unwrap_or_default();
         if !source.is_empty() {
-            notes.remark("predictions were taken, as nobody has annotated the image", &image.name, "");
+            notes.remark(
+                "predictions were taken, as nobody has annotated the image",
+                &image.name,
+                "",
+            );
         }
     }
     if source.len() > 1 {
-        notes.lost("of several annotations of one image only the last was taken", &image.name, source.len());
+        notes.lost(
+            "of several annotations of one image only the last was taken",
+            &image.name,
+            source.len(),
+        );
     }
-    let items = source.pop().map(|annotation| annotation.result).unwrap_or_default();
+    let items = source
+        .pop()
+        .map(|annotation| annotation.result)
+        .unwrap_or_default();
     let mut assembly = Assembly::new(image, data.get(KEY), notes);
     if data.get(KEY).is_none() && is_annotated {
         assembly.document.status = Status::Done;
@@ -163,8 +189,16 @@ fn by_region(items: Vec<Item>) -> Vec<(String, Vec<Item>)> {
 }
 
 /// The image that a task is about, and the key of its data that names it.
-fn find_image(images: &Images, data: &Value, file_upload: Option<&str>) -> Result<Option<(String, FoundImage)>> {
-    let texts = data.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_str()?)));
+fn find_image(
+    images: &Images,
+    data: &Value,
+    file_upload: Option<&str>,
+) -> Result<Option<(String, FoundImage)>> {
+    let texts = data
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key, value.as_str()?)));
     // The usual key first.
     let (usual, other): (Vec<_>, Vec<_>) = texts.partition(|(key, _)| *key == IMAGE);
     for (key, text) in usual.into_iter().chain(other) {
@@ -233,13 +267,19 @@ fn add_region(assembly: &mut Assembly, id: &str, items: &[Item], notes: &mut Not
         return;
     };
     let side = |given: Option<f64>, actual: u32| given.unwrap_or(actual.into());
-    let (width, height) =
-        (side(drawn.original_width, image.size.width), side(drawn.original_height, image.size.height));
+    let (width, height) = (
+        side(drawn.original_width, image.size.width),
+        side(drawn.original_height, image.size.height),
+    );
     if !carried::is_of_size(&image, width, height, notes) {
         return;
     }
     if drawn.image_rotation.is_some_and(|degrees| degrees != 0.0) {
-        notes.lost("regions drawn while the image was turned were left out", &image.name, id);
+        notes.lost(
+            "regions drawn while the image was turned were left out",
+            &image.name,
+            id,
+        );
         return;
     }
     let masks = std::iter::once((id, drawn.value.mask(image.size)));
@@ -254,7 +294,11 @@ fn add_region(assembly: &mut Assembly, id: &str, items: &[Item], notes: &mut Not
         label.clone_into(&mut region.label);
     }
     if labels.iter().any(|label| Some(label) != labels.first()) {
-        notes.lost("of several labels of one region only the first was taken", &image.name, id);
+        notes.lost(
+            "of several labels of one region only the first was taken",
+            &image.name,
+            id,
+        );
     }
     let captions: Vec<&str> = items
         .iter()
@@ -262,7 +306,11 @@ fn add_region(assembly: &mut Assembly, id: &str, items: &[Item], notes: &mut Not
         .flat_map(|item| item.value.text.iter())
         .flat_map(|text| texts(&text.0))
         .collect();
-    let before: Vec<&str> = region.captions.iter().map(|caption| caption.text.as_str()).collect();
+    let before: Vec<&str> = region
+        .captions
+        .iter()
+        .map(|caption| caption.text.as_str())
+        .collect();
     if captions != before {
         take_captions(&mut region, &captions);
     }
@@ -273,7 +321,10 @@ fn add_region(assembly: &mut Assembly, id: &str, items: &[Item], notes: &mut Not
         .collect();
     take_attributes(&mut region, &attributes, |name, _| is_attribute(name));
     let mut kept = Map::new();
-    let had_id = region.unknown.get(TOOL).is_some_and(|keys| keys.get("id").is_some());
+    let had_id = region
+        .unknown
+        .get(TOOL)
+        .is_some_and(|keys| keys.get("id").is_some());
     if !id.is_empty() && (carried.is_none() || had_id) {
         kept.insert("id".to_owned(), id.into());
     }
@@ -296,16 +347,33 @@ impl Contents {
     }
 
     fn labels(&self) -> impl Iterator<Item = &String> {
-        [&self.brushlabels, &self.polygonlabels, &self.rectanglelabels, &self.ellipselabels, &self.labels]
-            .into_iter()
-            .flatten()
-            .flatten()
+        [
+            &self.brushlabels,
+            &self.polygonlabels,
+            &self.rectanglelabels,
+            &self.ellipselabels,
+            &self.labels,
+        ]
+        .into_iter()
+        .flatten()
+        .flatten()
     }
 
     /// What was answered about the region; a list of one counts as that one.
     fn answer(&self) -> Option<Value> {
-        let answers = [&self.text, &self.choices, &self.number, &self.rating, &self.taxonomy, &self.datetime];
-        let answer = answers.into_iter().flatten().map(|tree| &tree.0).find(|value| !value.is_null())?;
+        let answers = [
+            &self.text,
+            &self.choices,
+            &self.number,
+            &self.rating,
+            &self.taxonomy,
+            &self.datetime,
+        ];
+        let answer = answers
+            .into_iter()
+            .flatten()
+            .map(|tree| &tree.0)
+            .find(|value| !value.is_null())?;
         match answer.as_array().map(Vec::as_slice) {
             Some([only]) => Some(only.clone()),
             _ => Some(answer.clone()),
@@ -320,16 +388,29 @@ impl Contents {
         let [wide, high] = [size.width, size.height].map(|side| f64::from(side) / 100.0);
         let turn = self.rotation.unwrap_or(0.0);
         let line = match self {
-            Self { points: Some(points), .. } => {
-                points.iter().map(|[x, y]| ImagePoint::new((x * wide) as f32, (y * high) as f32)).collect()
-            }
-            Self { x: Some(x), y: Some(y), width: Some(width), height: Some(height), .. } => {
+            Self {
+                points: Some(points), ..
+            } => points
+                .iter()
+                .map(|[x, y]| ImagePoint::new((x * wide) as f32, (y * high) as f32))
+                .collect(),
+            Self {
+                x: Some(x),
+                y: Some(y),
+                width: Some(width),
+                height: Some(height),
+                ..
+            } => {
                 let corner = [x * wide, y * high];
                 outline::turned_box([corner[0], corner[1], width * wide, height * high], turn, corner)
             }
-            Self { x: Some(x), y: Some(y), radius_x: Some(radius_x), radius_y: Some(radius_y), .. } => {
-                outline::ellipse([x * wide, y * high], [radius_x * wide, radius_y * high], turn)
-            }
+            Self {
+                x: Some(x),
+                y: Some(y),
+                radius_x: Some(radius_x),
+                radius_y: Some(radius_y),
+                ..
+            } => outline::ellipse([x * wide, y * high], [radius_x * wide, radius_y * high], turn),
             _ => return Err("points and lines, which have no area, were left out"),
         };
         pieces::filled(size, line)

@@ -24,7 +24,10 @@ fn labels(arrived: &[Arrived]) -> Vec<(&str, Vec<&str>)> {
     let mut labels = Vec::new();
     for Arrived { image, document } in arrived {
         let regions = document.regions.iter();
-        labels.push((image.name.as_str(), regions.map(|region| region.label.as_str()).collect()));
+        labels.push((
+            image.name.as_str(),
+            regions.map(|region| region.label.as_str()).collect(),
+        ));
     }
     labels
 }
@@ -44,14 +47,25 @@ fn our_own_come_back_whole_where_nothing_overlaps() {
     sample.image("a.tif.png", 4, 3);
     fs::rename(sample.path("a.tif.png"), sample.path("a.bmp")).unwrap();
     sample.annotate("a.png", |document| document.regions.truncate(1));
-    sample.annotate("a.bmp", |document| document.regions = vec![region("r1", "x", 4, 3, 0)]);
+    sample.annotate("a.bmp", |document| {
+        document.regions = vec![region("r1", "x", 4, 3, 0)]
+    });
     sample.annotate("b/ä 2.png", |document| document.regions.truncate(1));
     let mut watch = |_| ControlFlow::Continue(());
-    let options = ExportOptions { strict: true, copy_images: true };
+    let options = ExportOptions {
+        strict: true,
+        copy_images: true,
+    };
     let out = sample.path(".out");
     let report = export(sample.folder(), Format::Masks, &out, &options, &mut watch).unwrap();
     assert!(report.is_lossless(), "{report}");
-    for name in ["masks/a.png", "masks/a.png.png", "masks/b/10.png", "images/a.bmp", "images/b/ä 2.png"] {
+    for name in [
+        "masks/a.png",
+        "masks/a.png.png",
+        "masks/b/10.png",
+        "images/a.bmp",
+        "images/b/ä 2.png",
+    ] {
         assert!(out.join(name).is_file(), "{name}");
     }
 }
@@ -67,7 +81,10 @@ fn pictures_find_their_images_and_values_become_regions() {
     grey(&sample, ".in/c.png.png", [0, 7, 0, 0]);
     grey(&sample, ".in/nowhere.png", [0, 7, 0, 0]);
     sample.write(".in/d.png", "no picture");
-    sample.write(".in/labels.json", r#"{"1": "cat", "dog": 2, "7": "cup", "x": [1]}"#);
+    sample.write(
+        ".in/labels.json",
+        r#"{"1": "cat", "dog": 2, "7": "cup", "x": [1]}"#,
+    );
     let size = ImageSize::new(4, 1);
     for name in ["e/cat_1.png", "e/0002.png", "e/mask_3.png"] {
         let path = sample.write(&format!(".in/{name}"), "");

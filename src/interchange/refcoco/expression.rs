@@ -1,5 +1,5 @@
-//! Referring expressions as conversations, and back: the question in a published wording, the answer in the published
-//! form, a list of masks in a fence.
+//! Referring expressions as conversations, and back: the question in a published wording, the answer a mention of every
+//! region that is meant.
 
 use super::{Dialect, Ids, Objects, TOOL, instances, kept, ref_name};
 use crate::dataset::mention::candidates;
@@ -54,19 +54,13 @@ fn expression(question: &str) -> &str {
     QUESTIONS.iter().find_map(inside).unwrap_or(question)
 }
 
-/// The published answer that lists `regions`.
-fn answer(regions: &[&str], expression: &str) -> String {
+/// The answer that means `regions`; the exports for training make the published list of it.
+fn answer(regions: &[&str]) -> String {
     if regions.is_empty() {
         return NO_TARGET.to_owned();
     }
-    let label = match regions {
-        [_] => expression.to_owned(),
-        _ => format!("one of the {expression}"),
-    };
-    let label = Value::from(label);
-    let item = |region: &&str| format!("{{\"mask_2d\": \"[[{region}]]\", \"label\": {label}}}");
-    let items: Vec<String> = regions.iter().map(item).collect();
-    format!("```json\n[{}]\n```", items.join(",\n"))
+    let mentions: Vec<String> = regions.iter().map(|region| format!("[[{region}]]")).collect();
+    mentions.join(", ")
 }
 
 /// Adds a conversation for every sentence of `one`; `objects` has the regions by the ids of their annotations.
@@ -129,7 +123,7 @@ pub(super) fn add(
         let mut conversation = Conversation::new(id, task);
         conversation.turns = vec![
             Turn::new(Role::User, question(expression)),
-            Turn::new(Role::Assistant, answer(&regions, expression)),
+            Turn::new(Role::Assistant, answer(&regions)),
         ];
         let kept = json!({"ref": &one, "sentence": &sentence});
         conversation.unknown.insert(TOOL.to_owned(), kept);
@@ -354,17 +348,14 @@ mod tests {
     }
 
     #[test]
-    fn answers_have_the_published_form() {
-        assert_eq!(answer(&[], "cat"), "No target.");
-        assert_eq!(
-            answer(&["r1"], "a \"big\" cat"),
-            "```json\n[{\"mask_2d\": \"[[r1]]\", \"label\": \"a \\\"big\\\" cat\"}]\n```"
-        );
-        assert_eq!(
-            answer(&["r1", "r2"], "cats"),
-            "```json\n[{\"mask_2d\": \"[[r1]]\", \"label\": \"one of the cats\"},\n\
-             {\"mask_2d\": \"[[r2]]\", \"label\": \"one of the cats\"}]\n```"
-        );
+    fn answers_mention_what_is_meant() {
+        for (regions, expected) in [
+            (&[][..], "No target."),
+            (&["r1"], "[[r1]]"),
+            (&["r1", "r2"], "[[r1]], [[r2]]"),
+        ] {
+            assert_eq!(answer(regions), expected);
+        }
     }
 
     #[test]

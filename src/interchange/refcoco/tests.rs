@@ -68,15 +68,9 @@ fn a_set_of_python_2_becomes_regions_and_conversations_and_is_written_again() {
         texts,
         [
             (Role::User, "Please segment the lady in this image."),
-            (
-                Role::Assistant,
-                "```json\n[{\"mask_2d\": \"[[r1]]\", \"label\": \"the lady\"}]\n```"
-            ),
+            (Role::Assistant, "[[r1]]"),
             (Role::User, "Please segment lady in this image."),
-            (
-                Role::Assistant,
-                "```json\n[{\"mask_2d\": \"[[r1]]\", \"label\": \"lady\"}]\n```"
-            ),
+            (Role::Assistant, "[[r1]]"),
         ]
     );
 

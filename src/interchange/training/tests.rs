@@ -368,6 +368,23 @@ fn only_work_that_is_far_enough_is_used() {
 }
 
 #[test]
+fn answers_begin_with_an_empty_thought_where_wanted() {
+    let place = Place::new();
+    let document = with(document(), Task::Free, &["What?", "[[r1]]."]);
+    let options = TrainingOptions {
+        empty_thought: true,
+        ..options(Container::Messages)
+    };
+    place
+        .export(&[place.annotated("a.png", document)], &options, "out")
+        .0
+        .unwrap();
+    let path = place.out("out").join("train/samtok_free-segment-00001.jsonl");
+    let answer = &read_json(&path)["messages"][1]["content"];
+    assert_eq!(answer.as_str().unwrap(), format!("<think>\n\n</think>\n\n{CUP}."));
+}
+
+#[test]
 fn options_that_make_no_sense_are_refused() {
     let place = Place::new();
     for (index, name) in ["", "../x", "a/b", ".x"].into_iter().enumerate() {

@@ -124,6 +124,11 @@ impl Cut {
     }
 }
 
+/// Whether a region with this box is small enough for a crop.
+pub(super) fn is_small(bounds: PixelRect, image: ImageSize) -> bool {
+    Cut::around(bounds, image).is_some()
+}
+
 /// Two neighbouring source samples and the share of the second.
 struct Source {
     first: u32,

@@ -1,9 +1,9 @@
 //! Conversations in X-AnyLabeling's fields: its chat, one per image, and the question and answer of its VQA panel.
 
+use super::TOOL;
 use crate::dataset::mention::RegionWords;
 use crate::dataset::{Conversation, Document, Region, Role, Task, Turn};
 use crate::interchange::Notes;
-use super::TOOL;
 use crate::interchange::carried::value_text;
 use crate::interchange::shape_file::{keep_others, kept_others};
 use serde_json::{Map, Value, json};
@@ -24,7 +24,10 @@ const IMAGE: &str = "<image>";
 pub(super) fn history(document: &Document, image_path: &str) -> Vec<Value> {
     let words = RegionWords::new(&document.regions);
     let mut shows_image = true;
-    let turns = document.conversations.iter().flat_map(|conversation| &conversation.turns);
+    let turns = document
+        .conversations
+        .iter()
+        .flat_map(|conversation| &conversation.turns);
     turns
         .map(|turn| {
             let text = shown(turn, &words);
@@ -63,12 +66,20 @@ pub(super) fn take_history(document: &mut Document, history: &[Value], image: &s
         let role = Role::ALL.iter().find(|role| text("role") == Some(role.as_str()));
         match (role, text("content")) {
             (Some(&role), Some(content)) => messages.push(Message { role, content }),
-            _ => notes.lost("messages that neither the user nor the assistant wrote were left out", image, ""),
+            _ => notes.lost(
+                "messages that neither the user nor the assistant wrote were left out",
+                image,
+                "",
+            ),
         }
     }
     let words = RegionWords::new(&document.regions);
     let mut rest = messages.as_slice();
-    for conversation in document.conversations.iter_mut().filter(|conversation| !conversation.turns.is_empty()) {
+    for conversation in document
+        .conversations
+        .iter_mut()
+        .filter(|conversation| !conversation.turns.is_empty())
+    {
         let Some((block, after)) = rest.split_at_checked(conversation.turns.len()) else {
             continue;
         };
@@ -86,7 +97,10 @@ pub(super) fn take_history(document: &mut Document, history: &[Value], image: &s
         rest = after;
     }
     let turn = |message: &Message<'_>| {
-        Turn::new(message.role, with_mentions(message.text().trim_start(), &document.regions))
+        Turn::new(
+            message.role,
+            with_mentions(message.text().trim_start(), &document.regions),
+        )
     };
     let turns: Vec<Turn> = rest.iter().map(turn).collect();
     add(document, Task::Free, turns);
@@ -120,20 +134,25 @@ fn add(document: &mut Document, task: Task, turns: Vec<Turn>) {
 /// The first conversation that is one question and one answer, as written.
 fn pair(document: &Document) -> Option<(String, String)> {
     let words = RegionWords::new(&document.regions);
-    document.conversations.iter().find_map(|conversation| match &conversation.turns[..] {
-        [question, answer] if question.role == Role::User && answer.role == Role::Assistant => {
-            let pair = (shown(question, &words), shown(answer, &words));
-            (!pair.0.is_empty() && !pair.1.is_empty()).then_some(pair)
-        }
-        _ => None,
-    })
+    document
+        .conversations
+        .iter()
+        .find_map(|conversation| match &conversation.turns[..] {
+            [question, answer] if question.role == Role::User && answer.role == Role::Assistant => {
+                let pair = (shown(question, &words), shown(answer, &words));
+                (!pair.0.is_empty() && !pair.1.is_empty()).then_some(pair)
+            }
+            _ => None,
+        })
 }
 
 /// The question and answer in the fields of the panel; `None` unless both say something.
 fn answered(vqa: Option<&Value>) -> Option<(String, String)> {
     let text = |key: &str| {
         let value = vqa?.get(key)?;
-        (value.is_string() || value.is_number()).then(|| value_text(value)).filter(|text| !text.is_empty())
+        (value.is_string() || value.is_number())
+            .then(|| value_text(value))
+            .filter(|text| !text.is_empty())
     };
     Some((text(QUESTION)?, text(ANSWER)?))
 }
@@ -177,14 +196,21 @@ pub(super) fn take_vqa(document: &mut Document, vqa: Option<&Value>, is_written:
     let words = RegionWords::new(&document.regions);
     let has_both = document.conversations.iter().any(|conversation| {
         let said = |pair: &[Turn]| pair.iter().map(|turn| shown(turn, &words)).collect::<Vec<_>>();
-        conversation.turns.windows(2).any(|pair| said(pair) == [question.as_str(), answer.as_str()])
+        conversation
+            .turns
+            .windows(2)
+            .any(|pair| said(pair) == [question.as_str(), answer.as_str()])
     });
     if has_both && is_written {
         forget_question(document);
     }
     if !has_both {
         let task = vqa.and_then(|fields| fields.get("task")?.as_str());
-        let task = Task::ALL.iter().find(|known| task == Some(known.as_str())).copied().unwrap_or(Task::Free);
+        let task = Task::ALL
+            .iter()
+            .find(|known| task == Some(known.as_str()))
+            .copied()
+            .unwrap_or(Task::Free);
         let turn = |role, text: &str| Turn::new(role, with_mentions(text, &document.regions));
         let turns = vec![turn(Role::User, &question), turn(Role::Assistant, &answer)];
         add(document, task, turns);

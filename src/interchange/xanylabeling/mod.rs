@@ -31,7 +31,15 @@ const DOCUMENT_KEYS: [&str; 3] = ["checked", "description", "chat_history"];
 
 /// Keys of a shape that are made from the region or belong to its geometry.
 const SHAPE_KEYS: [&str; 9] = [
-    "label", "points", "group_id", "description", "difficult", "shape_type", "attributes", "direction", "cuboid3d",
+    "label",
+    "points",
+    "group_id",
+    "description",
+    "difficult",
+    "shape_type",
+    "attributes",
+    "direction",
+    "cuboid3d",
 ];
 
 /// Other keys of a shape that the reader takes in one form only.
@@ -53,7 +61,13 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
         let image_path = shape_file::file_name(&item.name);
         let mut keys = Map::from_iter([
             ("version".to_owned(), VERSION.into()),
-            ("flags".to_owned(), others.and_then(|keys| keys.get("flags")).cloned().unwrap_or_else(|| json!({}))),
+            (
+                "flags".to_owned(),
+                others
+                    .and_then(|keys| keys.get("flags"))
+                    .cloned()
+                    .unwrap_or_else(|| json!({})),
+            ),
             ("checked".to_owned(), is_checked(document.status).into()),
             ("shapes".to_owned(), shapes.into()),
             ("imagePath".to_owned(), image_path.into()),
@@ -121,15 +135,39 @@ fn shape(region: &Region, line: &[ImagePoint], group: Option<i64>, is_first: boo
         .collect();
     let mut keys = Map::from_iter([
         ("label".to_owned(), region.label.as_str().into()),
-        ("score".to_owned(), kept("score").filter(Value::is_number).unwrap_or(Value::Null)),
+        (
+            "score".to_owned(),
+            kept("score").filter(Value::is_number).unwrap_or(Value::Null),
+        ),
         ("points".to_owned(), points.into()),
         ("group_id".to_owned(), group.into()),
-        ("description".to_owned(), if is_first { description(region) } else { String::new() }.into()),
-        (DIFFICULT.to_owned(), (region.attributes.get(DIFFICULT) == Some(&Value::Bool(true))).into()),
+        (
+            "description".to_owned(),
+            if is_first {
+                description(region)
+            } else {
+                String::new()
+            }
+            .into(),
+        ),
+        (
+            DIFFICULT.to_owned(),
+            (region.attributes.get(DIFFICULT) == Some(&Value::Bool(true))).into(),
+        ),
         ("shape_type".to_owned(), "polygon".into()),
-        ("flags".to_owned(), kept("flags").filter(Value::is_object).unwrap_or_else(|| json!({}))),
+        (
+            "flags".to_owned(),
+            kept("flags")
+                .filter(Value::is_object)
+                .unwrap_or_else(|| json!({})),
+        ),
         ("attributes".to_owned(), attributes.into()),
-        ("kie_linking".to_owned(), kept("kie_linking").filter(is_linking).unwrap_or_else(|| json!([]))),
+        (
+            "kie_linking".to_owned(),
+            kept("kie_linking")
+                .filter(is_linking)
+                .unwrap_or_else(|| json!([])),
+        ),
     ]);
     shape_file::add_others(&mut keys, others, &[&SHAPE_KEYS, &CHECKED_KEYS]);
     keys.insert(KEY.to_owned(), ours);
@@ -138,7 +176,8 @@ fn shape(region: &Region, line: &[ImagePoint], group: Option<i64>, is_first: boo
 
 /// Whether the reader takes it: anything but pairs of whole numbers makes it refuse the file.
 fn is_linking(value: &Value) -> bool {
-    let is_pair = |pair: &Value| matches!(pair.as_array().map(Vec::as_slice), Some([a, b]) if a.is_i64() && b.is_i64());
+    let is_pair =
+        |pair: &Value| matches!(pair.as_array().map(Vec::as_slice), Some([a, b]) if a.is_i64() && b.is_i64());
     value.as_array().is_some_and(|pairs| pairs.iter().all(is_pair))
 }
 
@@ -165,7 +204,11 @@ pub(super) fn import(
         let document = &mut assembly.document;
         // In a file of ours the question may be there only because a conversation has it.
         let is_written = keys.contains_key(KEY) && !chat::keeps_question(document);
-        let known: Vec<&str> = TOP_KEYS.into_iter().filter(|&key| key != "flags").chain(DOCUMENT_KEYS).collect();
+        let known: Vec<&str> = TOP_KEYS
+            .into_iter()
+            .filter(|&key| key != "flags")
+            .chain(DOCUMENT_KEYS)
+            .collect();
         shape_file::keep_others(&mut document.unknown, TOOL, shape_file::others(&keys, &known));
         let checked = keys.get("checked").and_then(Value::as_bool).unwrap_or(false);
         if checked != is_checked(document.status) {
@@ -181,7 +224,12 @@ pub(super) fn import(
         }
         let mut arrived = assembly.finish();
         let history = keys.get("chat_history").and_then(Value::as_array);
-        chat::take_history(&mut arrived.document, history.map_or(&[][..], Vec::as_slice), &arrived.image.name, notes);
+        chat::take_history(
+            &mut arrived.document,
+            history.map_or(&[][..], Vec::as_slice),
+            &arrived.image.name,
+            notes,
+        );
         chat::take_vqa(&mut arrived.document, keys.get(chat::VQA), is_written);
         take(arrived)
     })
@@ -217,7 +265,10 @@ fn region(assembly: &Assembly, shapes: &[&Shape], notes: &mut Notes) -> Option<R
         .flatten()
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    if shapes.iter().any(|shape| shape.keys.get(DIFFICULT) == Some(&Value::Bool(true))) {
+    if shapes
+        .iter()
+        .any(|shape| shape.keys.get(DIFFICULT) == Some(&Value::Bool(true)))
+    {
         attributes.push((DIFFICULT.to_owned(), true.into()));
     }
     let holds = |name: &str, value: &Value| name != DIFFICULT || *value != Value::Bool(false);
@@ -237,12 +288,18 @@ fn unedited(size: ImageSize, shapes: &[&Shape]) -> Option<Rle> {
     let parts: HashSet<usize> = ours.iter().filter_map(|value| number(value, "part")).collect();
     let is_whole = ours.len() == shapes.len()
         && parts.len() == shapes.len()
-        && ours.iter().all(|value| number(value, "parts") == Some(shapes.len()))
+        && ours
+            .iter()
+            .all(|value| number(value, "parts") == Some(shapes.len()))
         && shapes.iter().zip(&ours).all(|(shape, ours)| {
             shape.kind == "polygon"
                 && ours.get("geometry").and_then(Value::as_str) == Some(&geometry_hash(&shape.points))
         });
     let counts = ours.iter().find_map(|value| value.get("counts")?.as_str())?;
-    Rle::from_compressed(size, counts).ok().filter(|rle| is_whole && rle.area() > 0)
+    Rle::from_compressed(size, counts)
+        .ok()
+        .filter(|rle| is_whole && rle.area() > 0)
 }
 
+#[cfg(test)]
+mod tests;

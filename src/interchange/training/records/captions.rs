@@ -11,7 +11,6 @@ impl Making<'_, '_> {
         caption: &str,
         origin: &str,
     ) -> Result<Vec<Record>, Skipped> {
-        self.scene.shown(region)?;
         let question = self.region_question("region_caption", &[region], &[], origin)?;
         let rounds = [(with_image(&question), self.said(caption)?)];
         Ok(vec![Record::new(Kind::RegionCaption, origin.to_owned(), rounds)])
@@ -24,7 +23,6 @@ impl Making<'_, '_> {
         caption: &str,
         origin: &str,
     ) -> Result<Vec<Record>, Skipped> {
-        self.scene.shown(region)?;
         let Some(zoomer) = &mut self.zoomer else {
             return Ok(Vec::new());
         };

@@ -15,10 +15,10 @@ mod tests;
 use std::borrow::Cow;
 
 use super::super::{InterchangeError, Notes, OutputFolder};
-use super::record::{Kind, Record, Scene, Skipped, Speech};
+use super::record::{Kind, Record, Scene, Shown, Skipped, Speech};
 use super::templates::{Draw, Templates};
-use super::zoom::{ZoomTokenizer, Zoomer};
-use crate::dataset::{Conversation, Role, Status, Task};
+use super::zoom::{self, ZoomTokenizer, Zoomer};
+use crate::dataset::{Conversation, Region, Role, Status, Task};
 
 /// Makes the records of one image after the other.
 pub(super) struct Maker<'a, 'z> {
@@ -58,7 +58,8 @@ impl Maker<'_, '_> {
         if document.status == Status::Rejected {
             return Ok(Vec::new());
         }
-        let zooms = self.wants(Kind::ZoomIn) || self.wants(Kind::RegionQaZoomIn);
+        let (captions, zooms_in) = (self.wants(Kind::RegionCaption), self.wants(Kind::ZoomIn));
+        let zooms = zooms_in || self.wants(Kind::RegionQaZoomIn);
         let zoomer = self.zoom.as_deref_mut().filter(|_| zooms);
         let mut making = Making {
             scene,
@@ -81,7 +82,7 @@ impl Maker<'_, '_> {
             }
             Ok(())
         };
-        for (index, region, _) in scene
+        for (index, region, shown) in scene
             .regions()
             .filter(|(_, region, _)| is_far_enough(region.status))
         {
@@ -91,10 +92,14 @@ impl Maker<'_, '_> {
                     continue;
                 }
                 let origin = format!("regions/{}/captions/{number}", region.id);
-                if self.kinds.contains(&Kind::RegionCaption) {
+                if let (true, Err(why)) = (captions || zooms_in, shown) {
+                    keep(Err(why.into()), &|| origin.clone())?;
+                    continue;
+                }
+                if captions {
                     keep(making.region_caption(index, text, &origin), &|| origin.clone())?;
                 }
-                if self.kinds.contains(&Kind::ZoomIn) {
+                if zooms_in {
                     keep(making.zoom_in(index, text, &origin), &|| {
                         format!("{origin} (zoom-in)")
                     })?;
@@ -108,8 +113,24 @@ impl Maker<'_, '_> {
                 })?;
             }
         }
-        if let Some(zoomer) = making.zoomer.take() {
-            zoomer.note_failures(notes);
+        match making.zoomer.take() {
+            Some(zoomer) => zoomer.note_failures(notes),
+            None if zooms_in => {
+                let is_small = |shown: &Shown| zoom::is_small(shown.bounds, document.image.size);
+                let has_caption = |region: &Region| {
+                    region
+                        .captions
+                        .iter()
+                        .any(|caption| !caption.text.trim().is_empty())
+                };
+                let mut regions = scene.regions();
+                if regions.any(|(_, region, shown)| has_caption(region) && shown.is_ok_and(is_small)) {
+                    let what =
+                        "small regions have no zoom-in records, since no model was given to make their words";
+                    notes.remark(what, scene.name, "");
+                }
+            }
+            None => {}
         }
         if !self.answer_prefix.is_empty() {
             for turn in records.iter_mut().flat_map(|record| &mut record.turns) {
