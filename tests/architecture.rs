@@ -91,6 +91,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
         &[
             "atomic_file.rs",
             "cli",
+            "interchange/output.rs",
             "interchange/staging.rs",
             "settings",
             "tokenizer/weights",

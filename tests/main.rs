@@ -5,3 +5,5 @@
 mod architecture;
 /// The program as people run it: files in, files and text out.
 mod cli;
+/// Programs that are killed, and programs that work in one folder.
+mod stress;

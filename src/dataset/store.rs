@@ -145,29 +145,30 @@ impl Sidecar {
             self.replace(bytes)?;
             return Ok(Saved::default());
         }
-        let Some(found) = found else {
-            self.content = None;
-            self.replace(bytes)?;
-            return Ok(Saved {
+        let saved = match &found {
+            None => Saved {
                 merged: None,
                 conflicts: vec![Conflict::new(Place::Document, ConflictKind::FileDeleted)],
-            });
+            },
+            Some(found) => {
+                let Merged { document, conflicts } = self.merged(document, found)?;
+                Saved {
+                    merged: Some(document),
+                    conflicts,
+                }
+            }
         };
-        let Merged {
-            document: merged,
-            conflicts,
-        } = self.merged(document, &found)?;
-        let bytes = self.bytes_of(&merged)?;
-        let before = self.content.replace(found);
+        let bytes = saved
+            .merged
+            .as_ref()
+            .map_or(Ok(bytes), |merged| self.bytes_of(merged))?;
+        let before = std::mem::replace(&mut self.content, found);
         if let Err(error) = self.replace(bytes) {
             // The next attempt merges the same versions again.
             self.content = before;
             return Err(error);
         }
-        Ok(Saved {
-            merged: Some(merged),
-            conflicts,
-        })
+        Ok(saved)
     }
 
     /// `document` together with what others saved since the sidecar was read, not saved yet; `None` if nobody did.

@@ -239,7 +239,7 @@ impl Reader<'_> {
             Some(mask) => mask.to_rle(),
             None => return Ok(()),
         };
-        self.pending_bytes += mask.counts().len() * size_of::<u32>() + size_of_words(keys);
+        self.pending_bytes += size_of_val(mask.counts()) + size_of_words(keys);
         let mut region = assembly.region(carried, TOOL, mask, notes);
         take_words(&mut region, keys, category, &ANNOTATION_KEYS);
         assembly.push(region);

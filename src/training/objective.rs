@@ -85,7 +85,7 @@ impl Selection {
     pub(super) fn contains(self, name: &str) -> bool {
         match self.objective {
             Objective::Generated => {
-                !name.ends_with(FIXED) && !(self.freeze_trunk && name.contains(".image_encoder."))
+                !(name.ends_with(FIXED) || self.freeze_trunk && name.contains(".image_encoder."))
             }
             Objective::Published => {
                 name.contains(".sam_mask_encoder.")

@@ -1,7 +1,7 @@
 //! Finds what is wrong with a folder of annotations, from unreadable files to words that fit no codebook.
 
 mod findings;
-mod image;
+mod image_entry;
 mod models;
 mod near_duplicates;
 mod recorder;
@@ -147,7 +147,7 @@ fn check_image(entry: &Entry, options: &CheckOptions) -> Checked {
     }
     if let Some(sidecar) = read_sidecar(entry, &mut recorder) {
         if entry.has_image {
-            image::check(&entry.path, &sidecar.document.image, &mut recorder);
+            image_entry::check(&entry.path, &sidecar.document.image, &mut recorder);
         }
         regions::check(&sidecar, options, &mut recorder);
         words::check(&sidecar, options, &mut recorder);

@@ -15,7 +15,6 @@ pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Takes over Ctrl-C, and the system's request to end where there is one.
-    #[expect(clippy::exit, reason = "a second Ctrl-C must not wait for anything")]
     pub(super) fn listen() -> anyhow::Result<Self> {
         let requested = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&requested);

@@ -91,6 +91,10 @@ impl Walk {
         self.finish()
     }
 
+    #[expect(
+        clippy::result_large_err,
+        reason = "the other case is as large and far more common"
+    )]
     fn open(
         &self,
         mut contents: FolderContents,

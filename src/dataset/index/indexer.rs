@@ -86,6 +86,7 @@ pub enum Stage {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Job {
     Idle,
     /// Looks which folders changed.

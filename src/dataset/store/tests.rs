@@ -552,8 +552,20 @@ fn a_full_or_read_only_disk_keeps_the_old_file_whole() {
         "nothing was changed, nothing is kept"
     );
 
+    // A merge that finds no room is made again later.
+    let (mut other, read) = Sidecar::load(&image, SIZE).unwrap();
+    let mut theirs = read.unwrap();
+    theirs.regions[0].label = "theirs".into();
+    other.save(&theirs).unwrap();
+    let error = sidecar.save_merging(&document).unwrap_err();
+    assert!(matches!(&error, DatasetError::DiskFull { .. }), "{error}");
     document.notes = "short".into();
-    sidecar.save(&document).unwrap();
+    let merged = sidecar.save_merging(&document).unwrap().merged.unwrap();
+    assert_eq!(
+        (merged.notes.as_str(), merged.regions[0].label.as_str()),
+        ("short", "theirs")
+    );
+    document = merged;
     disk.remount_read_only();
     let (mut sidecar, read) = Sidecar::load(&image, SIZE).unwrap();
     assert_eq!(read.as_ref(), Some(&document));

@@ -11,10 +11,10 @@ pub(super) fn filled(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) 
     let target = Target(out.as_mut_ptr());
     (0..len.div_ceil(chunk)).into_par_iter().for_each(|index| {
         let start = index * chunk;
-        let target = target;
         // SAFETY: chunks do not overlap and end at or before `len`, which is allocated; any bits are a valid f32
         // and nothing reads the values before `fill` has written them.
-        let values = unsafe { std::slice::from_raw_parts_mut(target.0.add(start), chunk.min(len - start)) };
+        let values =
+            unsafe { std::slice::from_raw_parts_mut(target.start().add(start), chunk.min(len - start)) };
         fill(index, values);
     });
     // SAFETY: the chunks cover all `len` values.
@@ -24,6 +24,14 @@ pub(super) fn filled(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) 
 
 #[derive(Clone, Copy)]
 struct Target(*mut f32);
+
+impl Target {
+    /// The first value; a method, so that closures take the whole of it and not the bare pointer.
+    fn start(self) -> *mut f32 {
+        self.0
+    }
+}
+
 // SAFETY: tasks write disjoint chunks of an allocation that outlives them.
 unsafe impl Send for Target {}
 // SAFETY: as above.

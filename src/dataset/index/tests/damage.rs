@@ -77,7 +77,7 @@ fn a_damaged_index_is_made_anew() {
         assert_eq!(names(&mut index, &Filter::default()).len(), 120, "{what}");
         assert!(index.file().is_some(), "{what}");
         if !what.starts_with("600") {
-            assert_same(&contents(&mut index), &expected, &format!("{what}"));
+            assert_same(&contents(&mut index), &expected, &what);
         }
     }
 }
@@ -102,7 +102,7 @@ fn an_index_of_another_kind_is_made_anew() {
         connection.execute_batch(change).unwrap();
         drop(connection);
         let mut index = sample.index();
-        assert_same(&contents(&mut index), &expected, &format!("{change}"));
+        assert_same(&contents(&mut index), &expected, change);
         assert!(index.file().is_some(), "{change}");
     }
 }
