@@ -19,6 +19,16 @@ pub mod evaluation;
 pub mod interchange;
 pub mod training;
 
+pub mod tools;
+
 pub mod worker;
 
+pub mod command;
+pub mod settings;
+
+pub mod locale;
+pub mod session;
+
+#[cfg(feature = "gui")]
+pub mod app;
 pub mod cli;

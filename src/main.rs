@@ -5,7 +5,7 @@ use std::{env, process};
 
 use anyhow::Context as _;
 use mimalloc::MiMalloc;
-use samtok::cli::{Cli, ExitCode, diagnostics, threads};
+use samtok::cli::{Cli, ExitCode, WindowRequest, diagnostics, threads};
 
 /// Big tensors come and go with every layer; the system's allocator gives them back and zeroes them again each time.
 #[global_allocator]
@@ -44,8 +44,35 @@ fn main() -> process::ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     threads::start(cli.threads())?;
+    if let Some(request) = cli.window()? {
+        return open_window(request);
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     let code = cli.run(&mut out)?;
     out.flush().context("cannot write to standard output")?;
     Ok(code)
+}
+
+#[cfg(feature = "gui")]
+fn open_window(request: WindowRequest) -> anyhow::Result<ExitCode> {
+    use samtok::app::{self, StartOptions};
+    use samtok::tokenizer::DeviceChoice;
+    use samtok::worker::network::ModelChoice;
+
+    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if cfg!(target_os = "linux") && !has_display {
+        anyhow::bail!("there is no display to open a window on; `samtok --help` lists the commands that need none");
+    }
+    // Without an answer on the command line the settings decide.
+    let is_named = request.model.is_some() || request.device != DeviceChoice::Auto;
+    let model = is_named.then(|| ModelChoice { path: request.model, device: request.device });
+    app::run(StartOptions::usual(request.path, model))?;
+    Ok(ExitCode::AllWell)
+}
+
+#[cfg(not(feature = "gui"))]
+fn open_window(_: WindowRequest) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("this program was built without its window; `samtok --help` lists the commands")
 }

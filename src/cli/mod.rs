@@ -53,15 +53,28 @@ const MODEL_VARIABLE: &str = "SAMTOK_MODEL";
 #[command(
     name = "samtok",
     version,
-    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true,
     max_term_width = 100,
     after_help = "Exit code: 0 all well, 1 some inputs failed (the rest was done), 2 wrong usage or nothing could be done."
 )]
 pub struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
+    /// An image or a folder to open in the window
+    path: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+}
+
+/// What the window is asked for where no command is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowRequest {
+    /// An image or a folder to open.
+    pub path: Option<PathBuf>,
+    /// The model that was named, if any.
+    pub model: Option<PathBuf>,
+    /// Where to run it.
+    pub device: DeviceChoice,
 }
 
 /// Flags of every subcommand.
@@ -128,6 +141,25 @@ impl Cli {
         })
     }
 
+    /// What the window is asked for; `None` where a command is given.
+    ///
+    /// # Errors
+    /// If the path that was given leads nowhere, as a misspelt command does.
+    pub fn window(&self) -> anyhow::Result<Option<WindowRequest>> {
+        if self.command.is_some() {
+            return Ok(None);
+        }
+        if let Some(path) = self.path.as_ref().filter(|path| !path.exists()) {
+            anyhow::bail!("there is no such command, image or folder; `samtok --help` lists the commands: {}", path.display());
+        }
+        let named = env::var_os(MODEL_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Ok(Some(WindowRequest {
+            path: self.path.clone(),
+            model: self.global.model.clone().or(named),
+            device: self.global.device,
+        }))
+    }
+
     /// Number of threads asked for.
     #[must_use]
     pub fn threads(&self) -> Option<usize> {
@@ -151,7 +183,10 @@ impl Cli {
     /// Whatever kept the command from doing anything; inputs that failed among others only show in the exit code.
     pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         let global = &self.global;
-        match &self.command {
+        let Some(command) = &self.command else {
+            anyhow::bail!("name a command; `samtok --help` lists them");
+        };
+        match command {
             Command::Encode(args) => encode::run(args, global, out),
             Command::Decode(args) => decode::run(args, global, out),
             Command::Segment(args) => segment::run(args, global, out),

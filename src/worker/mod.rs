@@ -1,5 +1,16 @@
-//! Long work on threads of its own: the only place, besides training and the command line, that starts any.
+//! Long work off the caller's thread: a thread that owns the network, a thread that owns the files, and the batch
+//! jobs that run on them.
 //!
-//! A job is given plain data and a tokenizer, tells how far it is through a callback, and stops when that says so.
+//! Each worker is a handle, one enum of requests and one enum of events. Requests go through a bounded channel and
+//! are sorted on the other side: what a person waits for comes first, and of several requests of one kind that
+//! replace each other the latest wins. Every event is followed by a call of the [`Wake`] that the worker was given.
 
+pub mod batch;
+pub mod files;
+pub mod network;
 pub mod tokenize;
+
+use std::sync::Arc;
+
+/// Called after every event, from the worker's thread; a window asks for a repaint here.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;

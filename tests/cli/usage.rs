@@ -9,8 +9,7 @@ use super::{Workspace, answer};
 fn wrong_usage_is_code_2_and_help_is_code_0() {
     let workspace = Workspace::new();
     for arguments in [
-        &[][..],
-        &["nonsense"],
+        &["nonsense"][..],
         &["encode", "photo.png"],
         &["segment", "photo.png"],
         &["segment", "photo.png", "--point", "a,b"],
@@ -27,9 +26,11 @@ fn wrong_usage_is_code_2_and_help_is_code_0() {
         );
         assert!(!answer.stderr.is_empty());
     }
-    let bare = answer(Command::new(env!("CARGO_BIN_EXE_samtok")));
+    let mut bare = Command::new(env!("CARGO_BIN_EXE_samtok"));
+    bare.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+    let bare = answer(bare);
     assert!(
-        bare.code == Some(2) && bare.stderr.contains("Usage: samtok"),
+        bare.code == Some(2) && bare.stderr.contains("samtok --help"),
         "{}",
         bare.stderr
     );

@@ -1,0 +1,1 @@
+//! Scripted gestures with the masks that they must make.
