@@ -126,11 +126,12 @@ impl MentionText<'_> {
         let offered = self.offered(text, start, cursor);
         let chosen = ui.data(|data| data.get_temp::<usize>(response.id.with("chosen"))).unwrap_or(0);
         let mut answer = None;
-        egui::Popup::from_response(response)
-            .id(response.id.with("regions"))
-            .open(true)
-            .close_behavior(egui::PopupCloseBehavior::IgnoreClicks)
-            .show(|ui| {
+        let list = egui::Area::new(response.id.with("regions"))
+            .order(egui::Order::Foreground)
+            .fixed_pos(response.rect.left_bottom() + egui::vec2(0.0, 2.0));
+        list.show(ui.ctx(), |ui| {
+            egui::Frame::popup(ui.style()).show(ui, |ui| {
+                ui.set_min_width(160.0);
                 if offered.is_empty() {
                     ui.weak(self.locale.text("no region of this name"));
                 }
@@ -143,6 +144,7 @@ impl MentionText<'_> {
                     }
                 }
             });
+        });
         answer
     }
 }

@@ -383,11 +383,7 @@ impl eframe::App for StudioApp {
         }
         if self.session.open().is_some() {
             Panel::right("inspector").resizable(true).default_size(330.0).size_range(240.0..=640.0).show(ui, |ui| {
-                Panel::top("regions").resizable(true).default_size(250.0).size_range(90.0..=900.0).frame(Frame::NONE).show(ui, |ui| {
-                    self.region_list_ui(ui);
-                    ui.add_space(4.0);
-                });
-                ui.add_space(4.0);
+                Panel::top("regions").resizable(true).default_size(250.0).size_range(90.0..=900.0).frame(Frame::NONE.inner_margin(Margin { bottom: 4, ..Margin::ZERO })).show(ui, |ui| self.region_list_ui(ui));
                 self.inspector_ui(ui);
             });
             Panel::left("tools").exact_size(40.0).resizable(false).frame(Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(4, 2))).show(ui, |ui| {

@@ -12,7 +12,7 @@ use crate::session::words::{WordsState, chip_text, words_state};
 use crate::worker::network::ModelInfo;
 
 /// Height of a row in points.
-const ROW: f32 = 40.0;
+const ROW: f32 = 46.0;
 
 /// What a click on a row means.
 enum Clicked {

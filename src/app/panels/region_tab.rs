@@ -1,13 +1,12 @@
 //! The selected region: its label, words, rebuilt mask, attributes and shape.
 
-use eframe::egui::{self, Align2, Color32, FontId, Grid, Rect, RichText, Sense, StrokeKind, TextEdit, Ui, Vec2, pos2, vec2};
+use eframe::egui::{self, Align2, Color32, FontId, Grid, Rect, RichText, Sense, StrokeKind, TextEdit, TextureHandle, Ui, Vec2, pos2, vec2};
 
 use super::region_list::words_chip_ui;
+use crate::app::mask_pictures::MaskPicture;
 use crate::app::{StudioApp, theme};
 use crate::command::Command;
 use crate::dataset::{Edit, Region, RegionChange};
-use crate::geometry::PixelRect;
-use crate::mask::Mask;
 use crate::session::regions::color_of;
 use crate::session::words::{WordsState, words_state};
 
@@ -87,12 +86,14 @@ impl StudioApp {
         if let Some(bounds) = region.mask.rle.bounding_box().filter(|_| region.mask.rle.area() > 0) {
             let shown = rebuilt.and_then(|rebuilt| rebuilt.mask.bounding_box()).map_or(bounds, |other| bounds.union(other));
             ui.horizontal(|ui| {
-                let drawn = self.pictures.mask(&region.mask.rle);
-                mask_picture(ui, &drawn, None, shown, locale.text("drawn"));
+                let mut picture = MaskPicture { drawn: &region.mask.rle, rebuilt: None, bounds: shown };
+                let texture = self.pictures.get(ui.ctx(), &picture);
+                mask_picture(ui, &texture, locale.text("drawn"));
                 match rebuilt {
                     Some(rebuilt) => {
-                        let mask = self.pictures.mask(&rebuilt.mask);
-                        mask_picture(ui, &drawn, Some(&mask), shown, locale.text("rebuilt from the words"));
+                        picture.rebuilt = Some(&rebuilt.mask);
+                        let texture = self.pictures.get(ui.ctx(), &picture);
+                        mask_picture(ui, &texture, locale.text("rebuilt from the words"));
                     }
                     None => {
                         let (rect, _) = ui.allocate_exact_size(Vec2::splat(PICTURE), Sense::hover());
@@ -236,46 +237,16 @@ fn legend(ui: &mut Ui, rgb: [u8; 3], text: &str) {
     ui.label(RichText::new(text).small());
 }
 
-/// Draws the pixels of `drawn` in `bounds`, or how they differ from `rebuilt`.
-fn mask_picture(ui: &mut Ui, drawn: &Mask, rebuilt: Option<&Mask>, bounds: PixelRect, caption: &str) {
+/// Draws the picture of a mask with its caption.
+fn mask_picture(ui: &mut Ui, texture: &TextureHandle, caption: &str) {
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(PICTURE), Sense::hover());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Image, true, caption));
     let painter = ui.painter_at(rect);
     painter.rect_filled(rect, 3.0, Color32::from_gray(0x10));
-    let longest = bounds.width.max(bounds.height).max(1) as f32;
-    let cells = (PICTURE as u32 - 6).min(bounds.width.max(bounds.height).max(1));
-    let step = longest / cells as f32;
-    let side = (PICTURE - 6.0) / cells as f32;
-    let origin = rect.center() - vec2(bounds.width as f32, bounds.height as f32) / longest * (PICTURE - 6.0) / 2.0;
-    let colors = |x: u32, y: u32| {
-        let is_drawn = drawn.get(x, y);
-        match rebuilt.map(|rebuilt| rebuilt.get(x, y)) {
-            None => is_drawn.then_some(Color32::from_gray(0xe0)),
-            Some(true) if is_drawn => Some(theme::color(theme::BOTH)),
-            Some(true) => Some(theme::color(theme::ONLY_REBUILT)),
-            Some(false) => is_drawn.then_some(theme::color(theme::ONLY_DRAWN)),
-        }
-    };
-    let (columns, rows) = ((bounds.width as f32 / step).ceil() as u32, (bounds.height as f32 / step).ceil() as u32);
-    for row in 0..rows {
-        let y = (bounds.y + ((row as f32 + 0.5) * step) as u32).min(bounds.bottom() - 1);
-        // One rectangle for each run of a colour.
-        let mut run: Option<(u32, Color32)> = None;
-        for column in 0..=columns {
-            let color = (column < columns)
-                .then(|| colors((bounds.x + ((column as f32 + 0.5) * step) as u32).min(bounds.right() - 1), y))
-                .flatten();
-            if run.map(|(_, color)| color) == color {
-                continue;
-            }
-            if let Some((start, color)) = run {
-                let from = origin + vec2(start as f32, row as f32) * side;
-                let to = origin + vec2(column as f32, row as f32 + 1.0) * side;
-                painter.rect_filled(Rect::from_min_max(from, pos2(to.x, to.y)), 0.0, color);
-            }
-            run = color.map(|color| (column, color));
-        }
-    }
+    let size = texture.size_vec2();
+    let scale = (PICTURE - 6.0) / size.max_elem().max(1.0);
+    let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+    painter.image(texture.id(), Rect::from_center_size(rect.center(), size * scale), uv, Color32::WHITE);
     let font = FontId::proportional(10.5);
     let galley = painter.layout_no_wrap(caption.to_owned(), font, Color32::WHITE);
     let place = Align2::LEFT_BOTTOM.anchor_size(rect.left_bottom() + vec2(4.0, -3.0), galley.size());
