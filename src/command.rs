@@ -126,8 +126,8 @@ commands! {
     Duplicate, "duplicate", Edit, "Duplicate", "Make a copy of the selected regions.", ["Ctrl+D"];
     Delete, "delete", Edit, "Delete", "Delete the selected regions; their mentions become plain text.", ["Delete"];
     SelectAll, "select_all", Edit, "Select all", "Select all regions.", ["Ctrl+A"];
-    NextRegion, "next_region", Edit, "Next region", "Select the next region and show it.", ["Tab"];
-    PreviousRegion, "previous_region", Edit, "Previous region", "Select the region before and show it.", ["Shift+Tab"];
+    NextRegion, "next_region", Edit, "Next region", "Select the next region and show it.", ["J"];
+    PreviousRegion, "previous_region", Edit, "Previous region", "Select the region before and show it.", ["K"];
     Find, "find", Edit, "Search images", "Search by name, label, text, status or IoU.", ["Ctrl+P"];
 
     NextImage, "next_image", Image, "Next image", "Go to the next image of the list.", ["D", "PageDown"];
@@ -139,14 +139,14 @@ commands! {
     EditLabel, "edit_label", Region, "Edit label", "Name the selected regions.", ["Ctrl+E", "F2"];
     FillHoles, "fill_holes", Region, "Fill holes", "Fill the holes of the selected regions.", [];
     DropSpecks, "drop_specks", Region, "Drop specks", "Remove small separate parts of the selected regions.", [];
-    Grow, "grow", Region, "Grow by a pixel", "Make the selected regions one pixel larger all around.", ["Ctrl+ArrowUp"];
-    Shrink, "shrink", Region, "Shrink by a pixel", "Make the selected regions one pixel smaller all around.", ["Ctrl+ArrowDown"];
+    Grow, "grow", Region, "Grow by a pixel", "Make the selected regions one pixel larger all around.", ["Ctrl+Up"];
+    Shrink, "shrink", Region, "Shrink by a pixel", "Make the selected regions one pixel smaller all around.", ["Ctrl+Down"];
     Smooth, "smooth", Region, "Smooth", "Round off ragged edges of the selected regions.", [];
     Split, "split", Region, "Split parts", "Make a region of every separate part.", [];
     Merge, "merge", Region, "Merge", "Make one region of the selected ones.", ["Ctrl+G"];
     RemoveUnderlying, "remove_underlying", Region, "Remove underlying", "Take the pixels of the selected regions away from those below.", [];
-    ToFront, "to_front", Region, "Bring to front", "Draw the selected regions above all others.", ["Ctrl+]"];
-    ToBack, "to_back", Region, "Send to back", "Draw the selected regions below all others.", ["Ctrl+["];
+    ToFront, "to_front", Region, "Bring to front", "Draw the selected regions above all others.", ["Ctrl+CloseBracket"];
+    ToBack, "to_back", Region, "Send to back", "Draw the selected regions below all others.", ["Ctrl+OpenBracket"];
 
     ToolSelect, "tool_select", Tool, "Select and move", "Click selects, drag moves; the arrow keys nudge.", ["V"];
     ToolBrush, "tool_brush", Tool, "Brush", "Paint the selected region, or a new one.", ["B"];

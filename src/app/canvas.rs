@@ -130,7 +130,7 @@ impl Canvas {
         let rect = ui.available_rect_before_wrap();
         let response = ui.allocate_rect(rect, Sense::click_and_drag());
         let name = session.open().map_or_else(String::new, |open| open.document().image.file_name.clone());
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Image, true, format!("Canvas {name}")));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, format!("Canvas {name}")));
         self.take_image(session, rect, ui.ctx().pixels_per_point());
         if session.open().is_none() {
             return response;

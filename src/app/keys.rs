@@ -86,7 +86,9 @@ pub(super) fn shown_key(settings: &Settings, command: Command) -> String {
 
 /// A key as people write it.
 pub(super) fn shown(chord: &KeyChord) -> String {
-    let symbol = Key::from_name(&chord.key).map_or(chord.key.as_str(), |key| key.symbol_or_name());
+    let symbol = Key::from_name(&chord.key).map(Key::symbol_or_name);
+    // The bundled fonts have no arrows.
+    let symbol = symbol.filter(|symbol| symbol.is_ascii()).unwrap_or(&chord.key);
     let plain = KeyChord { key: symbol.to_owned(), ..chord.clone() };
     plain.to_string()
 }

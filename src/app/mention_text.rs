@@ -38,7 +38,7 @@ pub(super) struct Written {
 impl MentionText<'_> {
     /// Draws the field and notes where regions would go.
     pub(super) fn show(self, ui: &mut Ui, state: &mut UiState) -> Written {
-        let id = Id::new(("mention text", &self.target));
+        let id = Id::unique(("mention text", &self.target));
         let mut text = self.text.to_owned();
         let wants_focus = state.focus.take_if(|focus| focus.text == self.target);
         // A region that was clicked goes where the cursor was.

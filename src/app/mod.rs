@@ -16,6 +16,8 @@ mod notifications;
 mod panels;
 pub mod render;
 mod state;
+#[cfg(test)]
+mod tests;
 mod theme;
 mod thumbnails;
 
@@ -37,7 +39,7 @@ use canvas::Canvas;
 use mask_pictures::MaskPictures;
 use native_dialog::NativeDialog;
 use notifications::Notifications;
-use state::{Dialog, PathWish, Tab, UiState};
+use state::{PathWish, Tab, UiState};
 use thumbnails::Thumbnails;
 
 /// Name of the window and identity of the program on the desktop.
@@ -323,7 +325,7 @@ impl StudioApp {
             self.adjust_ui(ui.ctx(), rect);
         }
         if !self.settings.is_hint_seen {
-            egui::Area::new(egui::Id::new("hint"))
+            egui::Area::new(egui::Id::unique("hint"))
                 .fixed_pos(rect.left_bottom() + egui::vec2(12.0, -12.0))
                 .pivot(egui::Align2::LEFT_BOTTOM)
                 .show(ui.ctx(), |ui| self.hint_ui(ui));

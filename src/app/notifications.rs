@@ -31,7 +31,7 @@ impl Notifications {
             return;
         };
         ctx.request_repaint_after(soonest + Duration::from_millis(10));
-        Area::new(Id::new("notifications"))
+        Area::new(Id::unique("notifications"))
             .order(Order::Foreground)
             .anchor(Align2::RIGHT_BOTTOM, vec2(-12.0, -38.0))
             .show(ctx, |ui| {
@@ -40,12 +40,8 @@ impl Notifications {
                     let color = theme::severity_color(notice.severity);
                     Frame::popup(ui.style()).stroke(Stroke::new(1.0, color)).show(ui, |ui| {
                         ui.horizontal_top(|ui| {
-                            let mark = match notice.severity {
-                                Severity::Info => "ℹ",
-                                Severity::Warning => "⚠",
-                                Severity::Error => "⛔",
-                            };
-                            ui.label(RichText::new(mark).color(color));
+                            let (mark, _) = ui.allocate_exact_size(vec2(4.0, 18.0), egui::Sense::hover());
+                            ui.painter().rect_filled(mark, 2.0, color);
                             ui.vertical(|ui| {
                                 ui.set_width(330.0);
                                 ui.add(egui::Label::new(&notice.text).wrap());
@@ -57,8 +53,8 @@ impl Notifications {
                                     ui.label(RichText::new(locale.format("and {more} more: Help, Messages", &[("more", &more)])).small().weak());
                                 }
                             });
-                            let close = ui.add(egui::Button::new(RichText::new("✖").color(Color32::GRAY)).frame(false));
-                            close.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, locale.text("Close the message")));
+                            let close = ui.add(egui::Button::new(RichText::new("×").color(Color32::GRAY)).frame(false));
+                            close.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, locale.text("Close the message")));
                             if close.clicked() {
                                 self.closed_at = Some(now);
                             }

@@ -74,6 +74,29 @@ pub(super) const fn color(rgb: Rgb) -> Color32 {
     Color32::from_rgb(red, green, blue)
 }
 
+/// A small round mark, filled or empty; drawn, because not every font has one.
+pub(super) fn dot(ui: &mut egui::Ui, color: Color32, is_filled: bool) -> egui::Response {
+    let (rect, response) = ui.allocate_exact_size(vec2(11.0, 11.0), egui::Sense::click());
+    if is_filled {
+        ui.painter().circle_filled(rect.center(), 4.5, color);
+    } else {
+        ui.painter().circle_stroke(rect.center(), 4.0, Stroke::new(1.2, color));
+    }
+    response
+}
+
+/// A triangle with an exclamation mark.
+pub(super) fn warning(ui: &mut egui::Ui, color: Color32) -> egui::Response {
+    let (rect, response) = ui.allocate_exact_size(vec2(13.0, 12.0), egui::Sense::hover());
+    let corners = vec![rect.center_top(), rect.right_bottom(), rect.left_bottom()];
+    ui.painter().add(egui::Shape::convex_polygon(corners, color, Stroke::NONE));
+    let middle = rect.center_top() + vec2(0.0, 3.8);
+    let dark = Color32::from_black_alpha(220);
+    ui.painter().line_segment([middle, middle + vec2(0.0, 3.6)], Stroke::new(1.6, dark));
+    ui.painter().circle_filled(middle + vec2(0.0, 6.0), 0.9, dark);
+    response
+}
+
 /// Black or white, whichever is read better on `rgb`.
 pub(super) fn text_on(rgb: Rgb) -> Color32 {
     let [red, green, blue] = rgb.map(f32::from);

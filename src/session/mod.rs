@@ -12,6 +12,8 @@ mod open_document;
 mod preview;
 mod proposal;
 pub mod regions;
+#[cfg(test)]
+mod tests;
 pub mod words;
 
 use std::collections::VecDeque;

@@ -10,7 +10,7 @@ impl StudioApp {
         let locale = self.locale;
         let tone = &mut self.state.tone;
         let mut is_closed = false;
-        Area::new(Id::new("adjust")).fixed_pos(canvas.right_top() + vec2(-12.0, 12.0)).pivot(Align2::RIGHT_TOP).show(ctx, |ui| {
+        Area::new(Id::unique("adjust")).fixed_pos(canvas.right_top() + vec2(-12.0, 12.0)).pivot(Align2::RIGHT_TOP).show(ctx, |ui| {
             Frame::popup(ui.style()).show(ui, |ui| {
                 Grid::new("tone").num_columns(2).spacing([10.0, 4.0]).show(ui, |ui| {
                     let mut slider = |name: &'static str, value: &mut f32, range: std::ops::RangeInclusive<f32>| {

@@ -11,7 +11,7 @@ impl StudioApp {
         let mut accepted = Vec::new();
         let mut is_closed = false;
         if let Some(found) = &self.session.found {
-            Area::new(Id::new("found")).fixed_pos(canvas.left_top() + vec2(12.0, 12.0)).pivot(Align2::LEFT_TOP).show(ctx, |ui| {
+            Area::new(Id::unique("found")).fixed_pos(canvas.left_top() + vec2(12.0, 12.0)).pivot(Align2::LEFT_TOP).show(ctx, |ui| {
                 Frame::popup(ui.style()).show(ui, |ui| {
                     ui.set_max_width(400.0);
                     ui.strong(locale.format("{count} masks in the text", &[("count", &found.masks.len())]));

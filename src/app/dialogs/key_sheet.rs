@@ -66,7 +66,7 @@ impl StudioApp {
             shown.join("   ")
         };
         let button = ui.button(RichText::new(text).monospace());
-        button.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, format!("{}: {}", locale.text(command.text()), shown.join(", "))));
+        button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("{}: {}", locale.text(command.text()), shown.join(", "))));
         if button.clicked() {
             *listening = Some(command);
         }

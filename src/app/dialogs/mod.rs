@@ -23,7 +23,7 @@ impl StudioApp {
     pub(super) fn dialog_ui(&mut self, ctx: &egui::Context) {
         let Some(mut dialog) = self.state.dialog.take() else { return };
         let is_new = std::mem::take(&mut self.state.is_dialog_new);
-        let response = Modal::new(Id::new("dialog")).show(ctx, |ui| match &mut dialog {
+        let response = Modal::new(Id::unique("dialog")).show(ctx, |ui| match &mut dialog {
             Dialog::Palette { typed, chosen } => self.palette_ui(ui, typed, chosen, is_new),
             Dialog::KeySheet { typed, listening } => self.key_sheet_ui(ui, typed, listening),
             Dialog::Label { typed } => self.label_ui(ui, typed, is_new),
@@ -50,8 +50,8 @@ fn title_ui(ui: &mut Ui, title: &str, close: &str) -> bool {
     ui.horizontal(|ui| {
         ui.heading(title);
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            let button = ui.button("✖");
-            button.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, close));
+            let button = ui.button("×");
+            button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, close));
             is_closed = button.on_hover_text(close).clicked();
         });
     });

@@ -54,8 +54,7 @@ impl StudioApp {
                 ui.weak(text).on_hover_text(locale.text("looking through the folder; everything can be used meanwhile"));
             }
             if !problems.is_empty() {
-                let mark = RichText::new("⚠").color(theme::severity_color(crate::session::Severity::Warning));
-                ui.label(mark).on_hover_text(problems.join("\n"));
+                theme::warning(ui, theme::severity_color(crate::session::Severity::Warning)).on_hover_text(problems.join("\n"));
             }
         });
         let mut area = ScrollArea::vertical().auto_shrink([false, false]).id_salt("images");
@@ -141,7 +140,7 @@ impl StudioApp {
         let is_current = current == Some(path.as_path());
         let locale = self.locale;
         response.widget_info(|| {
-            egui::WidgetInfo::selected(egui::WidgetType::Button, true, is_current, format!("Image {}", row.name))
+            egui::WidgetInfo::selected(egui::Role::Button, true, is_current, format!("Image {}", row.name))
         });
         if is_current || response.hovered() {
             let fill = if is_current { ui.visuals().selection.bg_fill } else { ui.visuals().faint_bg_color };
@@ -194,13 +193,13 @@ fn row_facts(ui: &mut Ui, row: &ImageRow, locale: Locale) {
     }
     let mut facts = Vec::new();
     if row.regions > 0 {
-        facts.push(format!("▣ {}", row.regions));
+        facts.push(locale.format("{count} regions", &[("count", &row.regions)]));
     }
     if row.captions + row.conversations > 0 {
-        facts.push(format!("✎ {}", row.captions + row.conversations));
+        facts.push(locale.format("{count} texts", &[("count", &(row.captions + row.conversations))]));
     }
     if !facts.is_empty() {
-        ui.add(egui::Label::new(RichText::new(facts.join("  ")).small().weak()).selectable(false));
+        ui.add(egui::Label::new(RichText::new(facts.join(" · ")).small().weak()).selectable(false));
     }
     if let Some(iou) = row.lowest_iou.filter(|iou| *iou < 0.5) {
         ui.add(egui::Label::new(RichText::new(format!("{iou:.2}")).small().color(theme::iou_color(iou))).selectable(false));

@@ -148,7 +148,7 @@ impl StudioApp {
             ui.horizontal(|ui| {
                 let role = if is_user { locale.text("Question") } else { locale.text("Answer") };
                 ui.label(RichText::new(role).small().strong().color(if is_user { theme::ACCENT } else { theme::color(theme::BOTH) }));
-                if ui.small_button("✖").on_hover_text(locale.text("delete this turn")).clicked() {
+                if ui.small_button("×").on_hover_text(locale.text("delete this turn")).clicked() {
                     self.change_conversation(id, ConversationChange::RemoveTurn { index });
                 }
             });

@@ -100,7 +100,7 @@ fn region_row_ui(
     let name = if region.label.is_empty() { &region.id } else { &region.label };
     response.widget_info(|| {
         let text = format!("Region {} {}", region.id, region.label);
-        egui::WidgetInfo::selected(egui::WidgetType::Button, true, is_selected, text.trim())
+        egui::WidgetInfo::selected(egui::Role::Button, true, is_selected, text.trim())
     });
     if is_selected || state.was_hovered.as_deref() == Some(&region.id) {
         let fill = if is_selected { ui.visuals().selection.bg_fill } else { ui.visuals().faint_bg_color };
@@ -123,16 +123,15 @@ fn region_row_ui(
             ui.add(egui::Label::new(RichText::new(&region.id).small().weak()).selectable(false));
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let eye = if is_hidden { "○" } else { "●" };
-            let eye = ui.add(egui::Button::new(RichText::new(eye).small()).frame(false));
+            let eye = theme::dot(ui, ui.visuals().text_color(), !is_hidden);
             let (hide, show) = (locale.text("hide this region"), locale.text("show this region"));
             let tip = if is_hidden { show } else { hide };
-            eye.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Button, true, format!("{tip} {}", region.id)));
+            eye.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("{tip} {}", region.id)));
             if eye.on_hover_text(tip).clicked() {
                 *clicked = Some(Clicked::Hide(region.id.clone()));
             }
             if !region.captions.is_empty() {
-                ui.add(egui::Label::new(RichText::new(format!("✎ {}", region.captions.len())).small().weak()).selectable(false));
+                ui.add(egui::Label::new(RichText::new(locale.format("{count} texts", &[("count", &region.captions.len())])).small().weak()).selectable(false));
             }
         });
     });
@@ -191,7 +190,7 @@ pub(in crate::app) fn words_chip_ui(
                 let text = RichText::new(format!("IoU {iou:.2}")).small().color(theme::iou_color(iou));
                 ui.add(egui::Label::new(text).selectable(false));
                 if iou < 0.5 {
-                    ui.add(egui::Label::new(RichText::new("⚠").small().color(theme::iou_color(iou))).selectable(false))
+                    theme::warning(ui, theme::iou_color(iou))
                         .on_hover_text(locale.text("The words do not describe this region well; T shows where they differ."));
                 }
             }

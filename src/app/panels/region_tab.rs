@@ -38,7 +38,7 @@ impl StudioApp {
         ui.horizontal(|ui| {
             let mut rgb = color_of(region).rgb;
             let color = ui.color_edit_button_srgb(&mut rgb);
-            color.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::ColorWell, true, locale.text("Colour of the region")));
+            color.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ColorWell, true, locale.text("Colour of the region")));
             if color.changed() {
                 let change = RegionChange::Color(Some(crate::dataset::Color { rgb }));
                 self.session.apply(vec![Edit::Region { id: region.id.clone(), change }]);
@@ -188,7 +188,7 @@ impl StudioApp {
                         }
                     }
                 }
-                if ui.small_button("✖").on_hover_text(locale.text("remove this attribute")).clicked() {
+                if ui.small_button("×").on_hover_text(locale.text("remove this attribute")).clicked() {
                     removed = Some(key.clone());
                 }
                 ui.end_row();
@@ -240,7 +240,7 @@ fn legend(ui: &mut Ui, rgb: [u8; 3], text: &str) {
 /// Draws the picture of a mask with its caption.
 fn mask_picture(ui: &mut Ui, texture: &TextureHandle, caption: &str) {
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(PICTURE), Sense::hover());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::WidgetType::Image, true, caption));
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, caption));
     let painter = ui.painter_at(rect);
     painter.rect_filled(rect, 3.0, Color32::from_gray(0x10));
     let size = texture.size_vec2();

@@ -70,7 +70,7 @@ impl StudioApp {
                 ui.label(locale.format("reading the image {seconds} s", &[("seconds", &format!("{:.0}", since.elapsed().as_secs_f32()))]));
             }
             EmbeddingState::Ready(ms) => {
-                ui.colored_label(theme::color(theme::BOTH), "●");
+                theme::dot(ui, theme::color(theme::BOTH), true);
                 ui.label(locale.text("ready for clicks")).on_hover_text(locale.format("the network read the image in {ms} ms", &[("ms", &format!("{ms:.0}"))]));
             }
             EmbeddingState::Failed => {

@@ -16,7 +16,7 @@ pub(in crate::app) fn icon_button(
     draw: impl FnOnce(&Painter, Rect, Color32),
 ) -> Response {
     let (rect, response) = ui.allocate_exact_size(vec2(SIDE, SIDE), Sense::click());
-    response.widget_info(|| egui::WidgetInfo::selected(egui::WidgetType::Button, ui.is_enabled(), is_on, name));
+    response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, ui.is_enabled(), is_on, name));
     let visuals = ui.style().interact_selectable(&response, is_on);
     if is_on || response.hovered() || response.has_focus() {
         let fill = if is_on { ui.visuals().selection.bg_fill } else { visuals.weak_bg_fill };

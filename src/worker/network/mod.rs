@@ -8,6 +8,10 @@ mod actor;
 mod embeddings;
 mod model;
 mod queue;
+#[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::PathBuf;
