@@ -10,6 +10,8 @@ mod commands;
 mod dialogs;
 mod keys;
 mod mask_pictures;
+#[cfg(test)]
+mod monkey;
 mod mention_text;
 mod native_dialog;
 mod notifications;

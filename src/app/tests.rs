@@ -21,13 +21,13 @@ use crate::worker::network::{ModelChoice, load_tokenizer, scripted};
 const SIZE: ImageSize = ImageSize::new(200, 160);
 
 /// A window over a folder of images.
-struct Desk {
+pub(super) struct Desk {
     folder: tempfile::TempDir,
-    harness: Harness<'static, StudioApp>,
+    pub(super) harness: Harness<'static, StudioApp>,
 }
 
 impl Desk {
-    fn new(images: usize) -> Self {
+    pub(super) fn new(images: usize) -> Self {
         Self::with_model(images, "scripted")
     }
 
@@ -61,7 +61,7 @@ impl Desk {
             .with_size(egui::vec2(1280.0, 800.0))
             .with_max_steps(4)
             // The bundled fonts have no Chinese; those of the system do.
-            .with_missing_glyph_policy(egui::MissingGlyphPolicy::Tofu)
+            .allow_missing_glyphs()
             .wgpu()
             .build_eframe(move |context| StudioApp::new(context, options, load).expect("the app starts"));
         let mut desk = Self { folder, harness };
@@ -70,18 +70,18 @@ impl Desk {
         desk
     }
 
-    fn app(&self) -> &StudioApp {
+    pub(super) fn app(&self) -> &StudioApp {
         self.harness.state()
     }
 
-    fn step(&mut self, steps: usize) {
+    pub(super) fn step(&mut self, steps: usize) {
         for _ in 0..steps {
             self.harness.step();
         }
     }
 
     /// Draws frames until something is so.
-    fn until(&mut self, what: &str, is_so: impl Fn(&StudioApp) -> bool) {
+    pub(super) fn until(&mut self, what: &str, is_so: impl Fn(&StudioApp) -> bool) {
         let start = Instant::now();
         while !is_so(self.app()) {
             assert!(start.elapsed() < Duration::from_secs(60), "still waiting for {what}: {:?}", self.app().session.notices.all());
@@ -90,16 +90,16 @@ impl Desk {
         }
     }
 
-    fn press(&mut self, key: Key) {
+    pub(super) fn press(&mut self, key: Key) {
         self.press_with(Modifiers::NONE, key);
     }
 
-    fn press_with(&mut self, modifiers: Modifiers, key: Key) {
+    pub(super) fn press_with(&mut self, modifiers: Modifiers, key: Key) {
         self.harness.key_press_modifiers(modifiers, key);
         self.step(2);
     }
 
-    fn type_text(&mut self, text: &str) {
+    pub(super) fn type_text(&mut self, text: &str) {
         self.harness.event(Event::Text(text.to_owned()));
         self.step(2);
     }
@@ -109,12 +109,12 @@ impl Desk {
         self.app().canvas.view().expect("an image is shown").ui_from_image(ImagePoint::new(x, y))
     }
 
-    fn button(&mut self, at: Pos2, button: PointerButton, pressed: bool, modifiers: Modifiers) {
+    pub(super) fn button(&mut self, at: Pos2, button: PointerButton, pressed: bool, modifiers: Modifiers) {
         self.harness.event(Event::PointerButton { pos: at, button, pressed, modifiers });
         self.step(1);
     }
 
-    fn move_to(&mut self, at: Pos2) {
+    pub(super) fn move_to(&mut self, at: Pos2) {
         self.harness.event(Event::PointerMoved(at));
         self.step(1);
     }
@@ -123,7 +123,7 @@ impl Desk {
         self.drag_with(points, PointerButton::Primary, Modifiers::NONE);
     }
 
-    fn drag_with(&mut self, points: &[(f32, f32)], button: PointerButton, modifiers: Modifiers) {
+    pub(super) fn drag_with(&mut self, points: &[(f32, f32)], button: PointerButton, modifiers: Modifiers) {
         let points: Vec<Pos2> = points.iter().map(|(x, y)| self.at(*x, *y)).collect();
         self.move_to(points[0]);
         self.button(points[0], button, true, modifiers);
@@ -392,6 +392,8 @@ fn the_palette_and_the_key_sheet_change_the_window() {
     desk.harness.get_by_label("文件");
     desk.press(Key::F1);
     desk.step(2);
+    desk.click_label("搜索快捷键");
+    desk.type_text("画笔");
     desk.click_label("画笔: B");
     desk.press(Key::F9);
     assert_eq!(desk.app().settings.keys_of(Command::ToolBrush), ["F9".parse().unwrap()]);
