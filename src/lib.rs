@@ -11,6 +11,7 @@ pub mod words;
 pub mod image_file;
 
 pub mod dataset;
+pub mod picture;
 pub mod scenes;
 pub mod tokenizer;
 

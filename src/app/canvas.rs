@@ -11,7 +11,7 @@ use eframe::egui::{self, Event, MouseWheelUnit, PointerButton as EguiButton, Pos
 
 use super::canvas_overlay;
 use super::render::{
-    CanvasRenderer, Difference, Emphasis, PicturePyramid, RegionLayer, RegionPixels, RegionStyle, ViewTransform,
+    CanvasRenderer, Difference, Emphasis, RegionLayer, RegionPixels, RegionStyle, ViewTransform,
 };
 use super::state::UiState;
 use super::theme;
@@ -154,8 +154,7 @@ impl Canvas {
         };
         if self.shown != session.shown {
             self.shown = session.shown;
-            let picture = PicturePyramid::from_rgb((*open.image.rgb).clone()).map(Arc::new);
-            self.renderer.set_image(session.shown, open.size(), picture);
+            self.renderer.set_image(session.shown, open.size(), open.image.picture.clone());
             self.held.clear();
             self.synced = None;
             self.preview = ShownPreview::Nothing;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytemuck::{Pod, Zeroable};
 
-use super::picture::TexelFormat;
-use super::tile::TILE;
+use crate::picture::TexelFormat;
+use crate::picture::tile::TILE;
 use super::tile_cache::SLOTS_PER_ROW;
 use crate::geometry::{ImageSize, PixelRect};
 

@@ -3,7 +3,7 @@
 //! It knows nothing of tiles, sets or tables: levels are halved and regions looked up pixel by pixel.
 
 use super::display::{Channel, DisplaySettings, Emphasis, RegionStyle};
-use super::tile::{level_count, level_size};
+use crate::picture::tile::{level_count, level_size};
 use super::view_transform::ViewTransform;
 use crate::geometry::ImageSize;
 use crate::mask::Mask;

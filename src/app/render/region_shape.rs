@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::tile::level_count;
+use crate::picture::tile::level_count;
 use crate::geometry::{ImageSize, PixelRect};
 use crate::mask::{Mask, Rle};
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::tile::TileKey;
+use crate::picture::tile::TileKey;
 use crate::geometry::PixelRect;
 
 /// Tiles side by side in a texture.

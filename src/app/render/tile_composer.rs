@@ -6,7 +6,7 @@
 
 use super::region_shape::RegionShape;
 use super::set_table::{EMPTY_SET, SetId, SetTable};
-use super::tile::TILE;
+use crate::picture::tile::TILE;
 use crate::geometry::PixelRect;
 
 /// Texels per word of a region's rows.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::geometry::ImageSize;
 use crate::image_file::{self, ImageFileError, Limits, RgbImage};
+use crate::picture::PicturePyramid;
 use crate::worker::network::{ImageKey, NetworkImage};
 
 /// An image that was read.
@@ -14,16 +15,19 @@ pub struct OpenedImage {
     pub key: ImageKey,
     /// The upright pixels.
     pub rgb: Arc<RgbImage>,
+    /// The pixels and their halved copies, for the canvas.
+    pub picture: Option<Arc<PicturePyramid>>,
 }
 
 impl OpenedImage {
     /// Reads the image at `path`.
     pub(super) fn read(path: &Path, limits: &Limits) -> Result<Self, ImageFileError> {
         let bytes = image_file::read_bytes(path, limits)?;
-        let rgb = image_file::decode_rgb(&bytes, path, limits)?;
+        let rgb = Arc::new(image_file::decode_rgb(&bytes, path, limits)?);
         Ok(Self {
             key: ImageKey(*blake3::hash(&bytes).as_bytes()),
-            rgb: Arc::new(rgb),
+            picture: PicturePyramid::from_rgb(Arc::clone(&rgb)).map(Arc::new),
+            rgb,
         })
     }
 
@@ -39,10 +43,10 @@ impl OpenedImage {
         blake3::Hash::from_bytes(self.key.0).to_hex().to_string()
     }
 
-    /// Bytes that the pixels take.
+    /// Bytes that the pixels and their copies take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.rgb.pixels.len()
+        self.rgb.pixels.len() + self.picture.as_ref().map_or(0, |picture| picture.extra_bytes())
     }
 
     /// The image as the network wants it; the pixels are shared.

@@ -3,11 +3,13 @@
 //! A [`PicturePyramid`] is plain data: a worker thread builds it, the canvas cuts tiles from it when they come
 //! into view. Samples stay in the depth of the file; the shader turns them into what is seen.
 
+pub(crate) mod tile;
+
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::tile::{TILE, TileKey, level_count, level_size};
+use self::tile::{TILE, TileKey, level_count, level_size};
 use crate::geometry::ImageSize;
 use crate::image_file::RgbImage;
 
@@ -15,7 +17,7 @@ use crate::image_file::RgbImage;
 #[derive(Clone, Debug)]
 pub enum Samples {
     /// Red, green, blue; 255 is white.
-    Rgb8(Arc<Vec<u8>>),
+    Rgb8(Arc<RgbImage>),
     /// One grey sample per pixel; 65535 is white.
     Gray16(Arc<Vec<u16>>),
     /// Red, green, blue; 65535 is white.
@@ -32,7 +34,7 @@ impl Samples {
 
     fn len(&self) -> usize {
         match self {
-            Self::Rgb8(samples) => samples.len(),
+            Self::Rgb8(image) => image.pixels.len(),
             Self::Gray16(samples) | Self::Rgb16(samples) => samples.len(),
         }
     }
@@ -40,7 +42,7 @@ impl Samples {
 
 /// How samples lie in a texture of the graphics card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TexelFormat {
+pub(crate) enum TexelFormat {
     /// Four channels of 8 bits.
     Rgba8,
     /// One channel of 16 bits.
@@ -50,7 +52,7 @@ pub(super) enum TexelFormat {
 }
 
 impl TexelFormat {
-    pub(super) const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         match self {
             Self::R16 => 2,
             Self::Rgba8 => 4,
@@ -59,7 +61,7 @@ impl TexelFormat {
     }
 
     /// The sample that is white.
-    pub(super) const fn white(self) -> f32 {
+    pub(crate) const fn white(self) -> f32 {
         match self {
             Self::Rgba8 => 255.0,
             Self::R16 | Self::Rgba16 => 65535.0,
@@ -89,7 +91,10 @@ impl PicturePyramid {
         for level in 1..level_count(size) {
             let from = level_size(size, level - 1);
             let halved = match levels.last()? {
-                Samples::Rgb8(samples) => Samples::Rgb8(Arc::new(halved::<u8, 3>(samples, from))),
+                Samples::Rgb8(image) => Samples::Rgb8(Arc::new(RgbImage {
+                    size: level_size(size, level),
+                    pixels: halved::<u8, 3>(&image.pixels, from),
+                })),
                 Samples::Gray16(samples) => Samples::Gray16(Arc::new(halved::<u16, 1>(samples, from))),
                 Samples::Rgb16(samples) => Samples::Rgb16(Arc::new(halved::<u16, 3>(samples, from))),
             };
@@ -100,8 +105,8 @@ impl PicturePyramid {
 
     /// The pyramid of an 8-bit image; `None` if the image's pixels do not have its size.
     #[must_use]
-    pub fn from_rgb(image: RgbImage) -> Option<Self> {
-        Self::new(image.size, Samples::Rgb8(Arc::new(image.pixels)))
+    pub fn from_rgb(image: Arc<RgbImage>) -> Option<Self> {
+        Self::new(image.size, Samples::Rgb8(image))
     }
 
     /// Width and height of the image.
@@ -114,7 +119,7 @@ impl PicturePyramid {
     #[must_use]
     pub fn extra_bytes(&self) -> usize {
         let bytes = |samples: &Samples| match samples {
-            Samples::Rgb8(samples) => samples.len(),
+            Samples::Rgb8(image) => image.pixels.len(),
             Samples::Gray16(samples) | Samples::Rgb16(samples) => 2 * samples.len(),
         };
         self.levels.iter().skip(1).map(bytes).sum()
@@ -136,12 +141,12 @@ impl PicturePyramid {
         let start = (y as usize * self.size.width as usize + x as usize) * samples.channels();
         let range = start..start + samples.channels();
         Some(match samples {
-            Samples::Rgb8(samples) => samples.get(range)?.iter().map(|&sample| sample.into()).collect(),
+            Samples::Rgb8(image) => image.pixels.get(range)?.iter().map(|&sample| sample.into()).collect(),
             Samples::Gray16(samples) | Samples::Rgb16(samples) => samples.get(range)?.to_vec(),
         })
     }
 
-    pub(super) fn format(&self) -> TexelFormat {
+    pub(crate) fn format(&self) -> TexelFormat {
         match self.levels.first() {
             Some(Samples::Gray16(_)) => TexelFormat::R16,
             Some(Samples::Rgb16(_)) => TexelFormat::Rgba16,
@@ -151,7 +156,7 @@ impl PicturePyramid {
 
     /// The samples of a tile as a texture wants them, with the tile's size: tiles at the right and bottom edge
     /// are cut off. Empty for a tile that does not exist.
-    pub(super) fn tile(&self, key: TileKey) -> (ImageSize, Vec<u8>) {
+    pub(crate) fn tile(&self, key: TileKey) -> (ImageSize, Vec<u8>) {
         let level = level_size(self.size, key.level);
         let (x, y) = (key.x.saturating_mul(TILE), key.y.saturating_mul(TILE));
         let size = ImageSize::new(
@@ -167,8 +172,8 @@ impl PicturePyramid {
             let start = (row as usize * level.width as usize + x as usize) * channels;
             let range = start..start + size.width as usize * channels;
             match samples {
-                Samples::Rgb8(samples) => {
-                    let row = samples.get(range).unwrap_or(&[]).as_chunks::<3>().0;
+                Samples::Rgb8(image) => {
+                    let row = image.pixels.get(range).unwrap_or(&[]).as_chunks::<3>().0;
                     bytes.extend(row.iter().flat_map(|&[red, green, blue]| [red, green, blue, 255]));
                 }
                 Samples::Gray16(samples) => {
@@ -177,10 +182,8 @@ impl PicturePyramid {
                 }
                 Samples::Rgb16(samples) => {
                     let row = samples.get(range).unwrap_or(&[]).as_chunks::<3>().0;
-                    let texel = |&[red, green, blue]: &[u16; 3]| {
-                        bytemuck::cast::<[u16; 4], [u8; 8]>([red, green, blue, u16::MAX])
-                    };
-                    bytes.extend(row.iter().flat_map(texel));
+                    let texel = |&[red, green, blue]: &[u16; 3]| [red, green, blue, u16::MAX];
+                    bytes.extend(row.iter().flat_map(texel).flat_map(u16::to_ne_bytes));
                 }
             }
         }

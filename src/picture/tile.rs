@@ -3,19 +3,19 @@
 use crate::geometry::{ImageSize, PixelRect};
 
 /// Texels along the side of a tile.
-pub(super) const TILE: u32 = 256;
+pub(crate) const TILE: u32 = 256;
 
 /// Address of a tile: the tile at column `x`, row `y` of the image halved `level` times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct TileKey {
-    pub(super) level: u8,
-    pub(super) x: u32,
-    pub(super) y: u32,
+pub(crate) struct TileKey {
+    pub(crate) level: u8,
+    pub(crate) x: u32,
+    pub(crate) y: u32,
 }
 
 impl TileKey {
     /// The tile `steps` levels above that covers this one.
-    pub(super) const fn ancestor(self, steps: u8) -> Self {
+    pub(crate) const fn ancestor(self, steps: u8) -> Self {
         Self {
             level: self.level + steps,
             x: self.x >> steps,
@@ -24,7 +24,7 @@ impl TileKey {
     }
 
     /// The texels of the tile in its level, not cut off at the edges of the image.
-    pub(super) const fn rect(self) -> PixelRect {
+    pub(crate) const fn rect(self) -> PixelRect {
         PixelRect::new(
             self.x.saturating_mul(TILE),
             self.y.saturating_mul(TILE),
@@ -35,7 +35,7 @@ impl TileKey {
 }
 
 /// Number of levels until an image of `size` fits one tile.
-pub(super) fn level_count(size: ImageSize) -> u8 {
+pub(crate) fn level_count(size: ImageSize) -> u8 {
     let mut level = 0;
     while level_size(size, level).width > TILE || level_size(size, level).height > TILE {
         level += 1;
@@ -44,7 +44,7 @@ pub(super) fn level_count(size: ImageSize) -> u8 {
 }
 
 /// Size of the image halved `level` times, rounded up.
-pub(super) const fn level_size(size: ImageSize, level: u8) -> ImageSize {
+pub(crate) const fn level_size(size: ImageSize, level: u8) -> ImageSize {
     ImageSize::new(halved(size.width, level), halved(size.height, level))
 }
 
@@ -53,7 +53,7 @@ const fn halved(length: u32, level: u8) -> u32 {
 }
 
 /// The texels of `level` that `rect`, in image pixels, touches.
-pub(super) const fn level_rect(rect: PixelRect, level: u8) -> PixelRect {
+pub(crate) const fn level_rect(rect: PixelRect, level: u8) -> PixelRect {
     let (x, y) = (rect.x >> level, rect.y >> level);
     PixelRect::new(
         x,
