@@ -45,6 +45,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("libmimalloc_sys", &["main.rs"]),
     ("mimalloc", &["main.rs"]),
+    ("notify", &["worker/watch.rs"]),
     ("parquet", &["interchange/training"]),
     ("png", &["interchange"]),
     ("pulp", &["tokenizer/ops"]),

@@ -25,6 +25,7 @@ mod table;
 pub mod threads;
 mod tokenize;
 mod train;
+mod training_data;
 mod words;
 
 use std::env;

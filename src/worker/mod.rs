@@ -3,3 +3,4 @@
 //! A job is given plain data and a tokenizer, tells how far it is through a callback, and stops when that says so.
 
 pub mod tokenize;
+pub mod watch;
