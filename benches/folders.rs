@@ -131,6 +131,7 @@ fn measure(count: usize, is_flat: bool, place: Option<&Path>) -> Result<Value, A
 /// Opens a folder as the program does, and follows the indexer to its end.
 fn open(folder: &Folder, count: usize) -> Result<(Value, (Index, Indexer)), AnyError> {
     let start = Instant::now();
+    let cpu_before = cpu_ms();
     let mut index = Index::open(folder, None)?;
     let mut indexer = Indexer::new(folder);
     let mut first_page_ms = None;
@@ -154,6 +155,7 @@ fn open(folder: &Folder, count: usize) -> Result<(Value, (Index, Indexer)), AnyE
         }
     }
     let done_ms = ms(start);
+    let cpu_ms = cpu_before.and_then(|before| Some(cpu_ms()? - before));
     let counts = index.status_counts()?;
     if (counts.total(), counts.unread, counts.unreadable) != (count, 0, 0)
         || indexer.problems().next().is_some()
@@ -165,6 +167,7 @@ fn open(folder: &Folder, count: usize) -> Result<(Value, (Index, Indexer)), AnyE
         "all_names_ms": all_names_ms,
         "done_ms": done_ms,
         "longest_step_ms": longest_step_ms,
+        "done_cpu_ms": cpu_ms,
     });
     Ok((times, (index, indexer)))
 }
@@ -402,6 +405,15 @@ fn mib(bytes: f64) -> f64 {
 
 fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
+}
+
+/// The processor time of this process on all cores, where the system says so, in the steps in which it counts.
+fn cpu_ms() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the name, which may contain spaces: user and system time are the 12th and 13th, in hundredths.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) * 10.0)
 }
 
 /// The most memory this process ever had, where the system says so.

@@ -8,7 +8,10 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use eframe::egui::{self, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, pos2, vec2};
+use eframe::egui::{
+    self, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, pos2,
+    vec2,
+};
 use egui_kittest::Harness;
 use samtok::app::{StartOptions, StudioApp};
 use samtok::dataset::{Document, ImageRef, Region, Sidecar};
@@ -25,8 +28,19 @@ const FRAMES: usize = 60;
 
 fn main() -> Result<(), AnyError> {
     // Words of thousands of regions would be made meanwhile; the figures are about the window.
-    let regions: &[(u32, usize)] = &[(8000, 2000), (8000, 10), (8000, 100), (8000, 10_000), (1000, 500), (2000, 500), (4000, 500), (20_000, 500)];
-    let wanted: Option<usize> = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
+    let regions: &[(u32, usize)] = &[
+        (8000, 2000),
+        (8000, 10),
+        (8000, 100),
+        (8000, 10_000),
+        (1000, 500),
+        (2000, 500),
+        (4000, 500),
+        (20_000, 500),
+    ];
+    let wanted: Option<usize> = std::env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok());
     let mut rows = Vec::new();
     for (side, count) in regions.iter().take(wanted.unwrap_or(regions.len())) {
         let row = measure(*side, *count)?;
@@ -42,14 +56,19 @@ fn measure(side: u32, count: usize) -> Result<Value, AnyError> {
     let image = folder.path().join("image.png");
     write_image(&image, side)?;
     write_regions(&image, side, count)?;
-    let options = StartOptions { path: Some(image.clone()), ..StartOptions::default() };
+    let options = StartOptions {
+        path: Some(image.clone()),
+        ..StartOptions::default()
+    };
     let start = Instant::now();
     let mut harness: Harness<'static, StudioApp> = Harness::builder()
         .with_size(vec2(1440.0, 900.0))
         .with_max_steps(2)
         .allow_missing_glyphs()
         .wgpu()
-        .build_eframe(move |context| StudioApp::new(context, options, |choice| load_tokenizer(choice)).expect("the app starts"));
+        .build_eframe(move |context| {
+            StudioApp::new(context, options, |choice| load_tokenizer(choice)).expect("the app starts")
+        });
     let first_frame_ms = ms(start.elapsed());
     let mut longest_frame_ms = 0.0_f64;
     while harness.state().session().open().is_none() {
@@ -115,7 +134,12 @@ fn gesture(harness: &mut Harness<'static, StudioApp>, events: impl Fn(usize) -> 
 fn pan_events(middle: Pos2, frame: usize) -> Vec<Event> {
     let at = middle + vec2(((frame % 30) as f32 - 15.0) * 8.0, 0.0);
     let mut events = vec![Event::PointerMoved(at)];
-    let button = |pressed| Event::PointerButton { pos: at, button: PointerButton::Middle, pressed, modifiers: Modifiers::NONE };
+    let button = |pressed| Event::PointerButton {
+        pos: at,
+        button: PointerButton::Middle,
+        pressed,
+        modifiers: Modifiers::NONE,
+    };
     if frame == 0 {
         events.push(button(true));
     } else if frame == FRAMES - 1 {
@@ -141,7 +165,12 @@ fn zoom_events(middle: Pos2, frame: usize) -> Vec<Event> {
 fn brush_events(middle: Pos2, frame: usize) -> Vec<Event> {
     let angle = frame as f32 * 0.2;
     let at = middle + vec2(angle.cos(), angle.sin()) * 120.0;
-    let button = |pressed| Event::PointerButton { pos: at, button: PointerButton::Primary, pressed, modifiers: Modifiers::NONE };
+    let button = |pressed| Event::PointerButton {
+        pos: at,
+        button: PointerButton::Primary,
+        pressed,
+        modifiers: Modifiers::NONE,
+    };
     let mut events = vec![Event::PointerMoved(at)];
     if frame == 0 {
         events.push(button(true));
@@ -152,9 +181,17 @@ fn brush_events(middle: Pos2, frame: usize) -> Vec<Event> {
 }
 
 fn write_image(path: &Path, side: u32) -> Result<(), AnyError> {
-    let row: Vec<u8> = (0..side).flat_map(|x| [(x / 16 % 256) as u8, (x / 64 % 256) as u8, 90]).collect();
+    let row: Vec<u8> = (0..side)
+        .flat_map(|x| [(x / 16 % 256) as u8, (x / 64 % 256) as u8, 90])
+        .collect();
     let pixels = row.repeat(side as usize);
-    write_rgb_png(path, &RgbImage { size: ImageSize::new(side, side), pixels })?;
+    write_rgb_png(
+        path,
+        &RgbImage {
+            size: ImageSize::new(side, side),
+            pixels,
+        },
+    )?;
     Ok(())
 }
 
@@ -167,12 +204,19 @@ fn write_regions(image: &Path, side: u32, count: usize) -> Result<(), AnyError> 
     for number in 0..count as u32 {
         let (left, top) = (number % columns * cell, number / columns * cell);
         let radius = f64::from(cell) * 0.62;
-        let (cx, cy) = (f64::from(left) + f64::from(cell) / 2.0, f64::from(top) + f64::from(cell) / 2.0);
+        let (cx, cy) = (
+            f64::from(left) + f64::from(cell) / 2.0,
+            f64::from(top) + f64::from(cell) / 2.0,
+        );
         let rows = (0..(2.0 * radius) as u32).filter_map(|row| {
             let y = cy - radius + f64::from(row);
             let half = (radius * radius - (y - cy) * (y - cy)).max(0.0).sqrt();
-            let (from, to) = ((cx - half).max(0.0) as u32, (cx + half).min(f64::from(side)) as u32);
-            (y >= 0.0 && y < f64::from(side) && to > from).then(|| PixelRect::new(from, y as u32, to - from, 1))
+            let (from, to) = (
+                (cx - half).max(0.0) as u32,
+                (cx + half).min(f64::from(side)) as u32,
+            );
+            (y >= 0.0 && y < f64::from(side) && to > from)
+                .then(|| PixelRect::new(from, y as u32, to - from, 1))
         });
         let rects: Vec<PixelRect> = rows.collect();
         let mask = Mask::from_rects(size, &rects)?;

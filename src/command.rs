@@ -231,8 +231,15 @@ impl FromStr for KeyChord {
     type Err = NotAKey;
 
     fn from_str(text: &str) -> Result<Self, NotAKey> {
-        let mut chord = Self { ctrl: false, shift: false, alt: false, key: String::new() };
-        let (modifiers, key) = text.rsplit_once('+').map_or(("", text), |(modifiers, key)| (modifiers, key));
+        let mut chord = Self {
+            ctrl: false,
+            shift: false,
+            alt: false,
+            key: String::new(),
+        };
+        let (modifiers, key) = text
+            .rsplit_once('+')
+            .map_or(("", text), |(modifiers, key)| (modifiers, key));
         for modifier in modifiers.split('+').filter(|part| !part.is_empty()) {
             match modifier {
                 "Ctrl" => chord.ctrl = true,

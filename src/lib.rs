@@ -18,6 +18,8 @@ pub mod tokenizer;
 pub mod audit;
 pub mod evaluation;
 pub mod interchange;
+pub mod language;
+pub mod scores;
 pub mod training;
 
 pub mod tools;

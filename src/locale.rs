@@ -52,8 +52,13 @@ mod tests {
                 texts_in(&path, found);
             } else if path.extension().is_some_and(|suffix| suffix == "rs") {
                 let source = fs::read_to_string(&path).unwrap();
-                let pattern = regex::Regex::new(r#"(?s)(?:\.text|\.format|\btr)\(\s*"((?:[^"\\]|\\.)*)""#).unwrap();
-                found.extend(pattern.captures_iter(&source).map(|text| text[1].replace("\\\"", "\"")));
+                let pattern =
+                    regex::Regex::new(r#"(?s)(?:\.text|\.format|\btr)\(\s*"((?:[^"\\]|\\.)*)""#).unwrap();
+                found.extend(
+                    pattern
+                        .captures_iter(&source)
+                        .map(|text| text[1].replace("\\\"", "\"")),
+                );
             }
         }
     }
@@ -62,8 +67,17 @@ mod tests {
     fn every_text_of_the_window_has_a_translation() {
         let mut texts = Vec::new();
         texts_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/app"), &mut texts);
-        assert!(texts.len() > 100, "only {} texts were found; is the pattern right?", texts.len());
-        texts.extend(Command::ALL.iter().flat_map(|command| [command.text(), command.tip()]).map(str::to_owned));
+        assert!(
+            texts.len() > 100,
+            "only {} texts were found; is the pattern right?",
+            texts.len()
+        );
+        texts.extend(
+            Command::ALL
+                .iter()
+                .flat_map(|command| [command.text(), command.tip()])
+                .map(str::to_owned),
+        );
         texts.extend(Group::ALL.iter().map(|group| group.title().to_owned()));
         texts.sort();
         texts.dedup();
@@ -73,8 +87,13 @@ mod tests {
 
     #[test]
     fn values_take_their_places() {
-        let chinese = Locale { language: Language::Chinese };
-        assert_eq!(Locale::default().format("{n} of {total}", &[("n", &3), ("total", &10)]), "3 of 10");
+        let chinese = Locale {
+            language: Language::Chinese,
+        };
+        assert_eq!(
+            Locale::default().format("{n} of {total}", &[("n", &3), ("total", &10)]),
+            "3 of 10"
+        );
         assert_ne!(chinese.text("File"), "File");
         assert_eq!(chinese.text("no such text"), "no such text");
     }

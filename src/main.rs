@@ -63,11 +63,16 @@ fn open_window(request: WindowRequest) -> anyhow::Result<ExitCode> {
         .iter()
         .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
     if cfg!(target_os = "linux") && !has_display {
-        anyhow::bail!("there is no display to open a window on; `samtok --help` lists the commands that need none");
+        anyhow::bail!(
+            "there is no display to open a window on; `samtok --help` lists the commands that need none"
+        );
     }
     // Without an answer on the command line the settings decide.
     let is_named = request.model.is_some() || request.device != DeviceChoice::Auto;
-    let model = is_named.then(|| ModelChoice { path: request.model, device: request.device });
+    let model = is_named.then(|| ModelChoice {
+        path: request.model,
+        device: request.device,
+    });
     app::run(StartOptions::usual(request.path, model))?;
     Ok(ExitCode::AllWell)
 }

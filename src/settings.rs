@@ -13,7 +13,6 @@ use crate::command::{Command, KeyChord};
 /// Folders that are remembered.
 const RECENT: usize = 12;
 
-
 /// The language of the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,19 +109,22 @@ impl Settings {
     /// Where the settings of this user are; `None` where the system names no place.
     #[must_use]
     pub fn usual_path() -> Option<PathBuf> {
-        directories::ProjectDirs::from("dev", "samtok", "Studio").map(|places| places.config_dir().join("settings.json"))
+        directories::ProjectDirs::from("dev", "samtok", "Studio")
+            .map(|places| places.config_dir().join("settings.json"))
     }
 
     /// Where what can be made again is kept.
     #[must_use]
     pub fn cache_folder() -> Option<PathBuf> {
-        directories::ProjectDirs::from("dev", "samtok", "Studio").map(|places| places.cache_dir().to_path_buf())
+        directories::ProjectDirs::from("dev", "samtok", "Studio")
+            .map(|places| places.cache_dir().to_path_buf())
     }
 
     /// Where the sample images are made.
     #[must_use]
     pub fn samples_folder() -> Option<PathBuf> {
-        directories::ProjectDirs::from("dev", "samtok", "Studio").map(|places| places.data_dir().join("samples"))
+        directories::ProjectDirs::from("dev", "samtok", "Studio")
+            .map(|places| places.data_dir().join("samples"))
     }
 
     /// Reads the settings at `path`; what is missing or makes no sense is as usual, and is told in the sentences.
@@ -134,7 +136,10 @@ impl Settings {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return (Self::default(), Vec::new()),
             Err(error) => {
-                let told = format!("cannot read the settings, so the usual ones are used: {error}: {}", path.display());
+                let told = format!(
+                    "cannot read the settings, so the usual ones are used: {error}: {}",
+                    path.display()
+                );
                 return (Self::default(), vec![told]);
             }
         };
@@ -144,7 +149,10 @@ impl Settings {
                 let aside = path.with_file_name("settings.damaged.json");
                 let kept = fs::rename(path, &aside);
                 let told = match kept {
-                    Ok(()) => format!("the settings are damaged ({error}) and were put aside: {}", aside.display()),
+                    Ok(()) => format!(
+                        "the settings are damaged ({error}) and were put aside: {}",
+                        aside.display()
+                    ),
                     Err(_) => format!("the settings are damaged ({error}): {}", path.display()),
                 };
                 return (Self::default(), vec![told]);
@@ -158,7 +166,10 @@ impl Settings {
             if serde_json::from_value::<Self>(alone.into()).is_ok() {
                 kept.insert(key, value);
             } else {
-                told.push(format!("the setting {key:?} makes no sense and is as usual: {}", path.display()));
+                told.push(format!(
+                    "the setting {key:?} makes no sense and is as usual: {}",
+                    path.display()
+                ));
             }
         }
         let mut settings: Self = serde_json::from_value(kept.into()).unwrap_or_default();
@@ -199,7 +210,11 @@ impl Settings {
     pub fn keys_of(&self, command: Command) -> Vec<KeyChord> {
         match self.keys.get(command.id()) {
             Some(keys) => keys.iter().filter_map(|key| key.parse().ok()).collect(),
-            None => command.default_keys().iter().filter_map(|key| key.parse().ok()).collect(),
+            None => command
+                .default_keys()
+                .iter()
+                .filter_map(|key| key.parse().ok())
+                .collect(),
         }
     }
 
@@ -232,11 +247,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub").join("settings.json");
         assert_eq!(Settings::read(&path), (Settings::default(), Vec::new()));
-        let mut settings = Settings { theme: Theme::Light, ..Settings::default() };
+        let mut settings = Settings {
+            theme: Theme::Light,
+            ..Settings::default()
+        };
         settings.unknown.insert("from_the_future".to_owned(), 7.into());
-        settings.remember(LastView { folder: "a".into(), ..LastView::default() });
-        settings.remember(LastView { folder: "b".into(), ..LastView::default() });
-        settings.remember(LastView { folder: "a".into(), ..LastView::default() });
+        settings.remember(LastView {
+            folder: "a".into(),
+            ..LastView::default()
+        });
+        settings.remember(LastView {
+            folder: "b".into(),
+            ..LastView::default()
+        });
+        settings.remember(LastView {
+            folder: "a".into(),
+            ..LastView::default()
+        });
         settings.write(&path).unwrap();
         let (read, told) = Settings::read(&path);
         assert_eq!((&read, told.len()), (&settings, 0));
@@ -247,9 +274,16 @@ mod tests {
     fn one_senseless_value_costs_only_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.json");
-        fs::write(&path, r#"{"theme": "purple", "language": "chinese", "interface_scale": 900}"#).unwrap();
+        fs::write(
+            &path,
+            r#"{"theme": "purple", "language": "chinese", "interface_scale": 900}"#,
+        )
+        .unwrap();
         let (settings, told) = Settings::read(&path);
-        assert_eq!((settings.theme, settings.language), (Theme::Dark, Language::Chinese));
+        assert_eq!(
+            (settings.theme, settings.language),
+            (Theme::Dark, Language::Chinese)
+        );
         assert_eq!((settings.interface_scale, told.len()), (4.0, 1));
         fs::write(&path, "not json").unwrap();
         let (settings, told) = Settings::read(&path);

@@ -5,5 +5,7 @@
 mod architecture;
 /// The program as people run it: files in, files and text out.
 mod cli;
+/// The program beside a bad server.
+mod served;
 /// Programs that are killed, and programs that work in one folder.
 mod stress;

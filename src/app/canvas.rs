@@ -21,8 +21,8 @@ use crate::session::regions::color_of;
 use crate::session::{OpenDocument, Session};
 use crate::settings::Settings;
 use crate::tools::{
-    Combine, Direction, Modifiers, Patch, PointerButton, PointerEvent, PointerKind, PreviewShape, Response, ToolContext,
-    ToolKey, ToolKind, Toolbox,
+    Combine, Direction, Modifiers, Patch, PointerButton, PointerEvent, PointerKind, PreviewShape, Response,
+    ToolContext, ToolKey, ToolKind, Toolbox,
 };
 
 /// Keys of masks that were found in a text, behind those of all regions.
@@ -54,9 +54,18 @@ enum ShownPreview {
     Nothing,
     /// The stroke of a region that is being made.
     Stroke,
-    Proposal { shown: u64, revision: u64 },
-    Pixels { revision: u64, combine: Combine },
-    Moved { dx: i32, dy: i32 },
+    Proposal {
+        shown: u64,
+        revision: u64,
+    },
+    Pixels {
+        revision: u64,
+        combine: Combine,
+    },
+    Moved {
+        dx: i32,
+        dy: i32,
+    },
 }
 
 /// The canvas and what it remembers between frames.
@@ -129,7 +138,9 @@ impl Canvas {
     ) -> egui::Response {
         let rect = ui.available_rect_before_wrap();
         let response = ui.allocate_rect(rect, Sense::click_and_drag());
-        let name = session.open().map_or_else(String::new, |open| open.document().image.file_name.clone());
+        let name = session
+            .open()
+            .map_or_else(String::new, |open| open.document().image.file_name.clone());
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, format!("Canvas {name}")));
         self.take_image(session, rect, ui.ctx().pixels_per_point());
         if session.open().is_none() {
@@ -137,7 +148,9 @@ impl Canvas {
         }
         self.take_events(ui, &response, session, tools, state);
         self.sync(session, tools, state, settings);
-        let (Some(view), Some(open)) = (&self.view, session.open()) else { return response };
+        let (Some(view), Some(open)) = (&self.view, session.open()) else {
+            return response;
+        };
         let display = super::state::display(state, settings, open.is_solo && !open.selected().is_empty());
         let painter = ui.painter_at(rect);
         self.renderer.paint(&painter, view, &display);
@@ -154,7 +167,8 @@ impl Canvas {
         };
         if self.shown != session.shown {
             self.shown = session.shown;
-            self.renderer.set_image(session.shown, open.size(), open.image.picture.clone());
+            self.renderer
+                .set_image(session.shown, open.size(), open.image.picture.clone());
             self.held.clear();
             self.synced = None;
             self.preview = ShownPreview::Nothing;
@@ -171,7 +185,8 @@ impl Canvas {
             if view.is_fitted() {
                 self.views.remove(&open.path);
             } else {
-                self.views.insert(open.path.clone(), (view.center(), view.scale()));
+                self.views
+                    .insert(open.path.clone(), (view.center(), view.scale()));
             }
         }
     }
@@ -196,7 +211,12 @@ impl Canvas {
         for event in events {
             match event {
                 Event::PointerMoved(at) => self.moved(at, is_inside, modifiers, session, tools, state),
-                Event::PointerButton { pos, button, pressed: true, modifiers } if is_inside => {
+                Event::PointerButton {
+                    pos,
+                    button,
+                    pressed: true,
+                    modifiers,
+                } if is_inside => {
                     let pans = button == EguiButton::Middle || has_space;
                     self.captured = Some((button, pans));
                     if !pans {
@@ -206,19 +226,46 @@ impl Canvas {
                         self.last_press = if is_double { None } else { Some((now, pos)) };
                         self.pointer(PointerKind::Press, pos, button, modifiers, session, tools, state);
                         if is_double {
-                            self.pointer(PointerKind::DoubleClick, pos, button, modifiers, session, tools, state);
+                            self.pointer(
+                                PointerKind::DoubleClick,
+                                pos,
+                                button,
+                                modifiers,
+                                session,
+                                tools,
+                                state,
+                            );
                         }
                     }
                 }
-                Event::PointerButton { pos, button, pressed: false, modifiers } => {
-                    if let Some((captured, pans)) = self.captured.filter(|(captured, _)| *captured == button) {
+                Event::PointerButton {
+                    pos,
+                    button,
+                    pressed: false,
+                    modifiers,
+                } => {
+                    if let Some((captured, pans)) = self.captured.filter(|(captured, _)| *captured == button)
+                    {
                         self.captured = None;
                         if !pans {
-                            self.pointer(PointerKind::Release, pos, captured, modifiers, session, tools, state);
+                            self.pointer(
+                                PointerKind::Release,
+                                pos,
+                                captured,
+                                modifiers,
+                                session,
+                                tools,
+                                state,
+                            );
                         }
                     }
                 }
-                Event::MouseWheel { unit, delta, modifiers, .. } if is_inside => {
+                Event::MouseWheel {
+                    unit,
+                    delta,
+                    modifiers,
+                    ..
+                } if is_inside => {
                     let notches = match unit {
                         MouseWheelUnit::Point => delta / POINTS_PER_NOTCH,
                         MouseWheelUnit::Line | MouseWheelUnit::Page => delta,
@@ -240,7 +287,11 @@ impl Canvas {
         self.was_inside = is_inside;
         let pans = self.captured.is_some_and(|(_, pans)| pans);
         if pans || (has_space && is_inside) {
-            let icon = if pans { egui::CursorIcon::Grabbing } else { egui::CursorIcon::Grab };
+            let icon = if pans {
+                egui::CursorIcon::Grabbing
+            } else {
+                egui::CursorIcon::Grab
+            };
             ui.ctx().set_cursor_icon(icon);
         } else if is_inside && session.open().is_some() {
             let icon = match tools.active() {
@@ -252,9 +303,23 @@ impl Canvas {
         }
     }
 
-    fn left(&mut self, modifiers: egui::Modifiers, session: &mut Session, tools: &mut Toolbox, state: &mut UiState) {
+    fn left(
+        &mut self,
+        modifiers: egui::Modifiers,
+        session: &mut Session,
+        tools: &mut Toolbox,
+        state: &mut UiState,
+    ) {
         state.pixel = None;
-        self.pointer(PointerKind::Leave, Pos2::ZERO, EguiButton::Primary, modifiers, session, tools, state);
+        self.pointer(
+            PointerKind::Leave,
+            Pos2::ZERO,
+            EguiButton::Primary,
+            modifiers,
+            session,
+            tools,
+            state,
+        );
     }
 
     fn moved(
@@ -281,9 +346,19 @@ impl Canvas {
         }
         match self.captured {
             Some((_, true)) => {}
-            Some((button, false)) => self.pointer(PointerKind::Drag, at, button, modifiers, session, tools, state),
+            Some((button, false)) => {
+                self.pointer(PointerKind::Drag, at, button, modifiers, session, tools, state)
+            }
             None if is_inside => {
-                self.pointer(PointerKind::Move, at, EguiButton::Primary, modifiers, session, tools, state);
+                self.pointer(
+                    PointerKind::Move,
+                    at,
+                    EguiButton::Primary,
+                    modifiers,
+                    session,
+                    tools,
+                    state,
+                );
             }
             None => {}
         }
@@ -322,7 +397,10 @@ impl Canvas {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an event with its circumstances, from one place")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an event with its circumstances, from one place"
+    )]
     fn pointer(
         &mut self,
         kind: PointerKind,
@@ -349,19 +427,32 @@ impl Canvas {
         if kind == PointerKind::Press && self.mentions(&event, session, tools, state) {
             return;
         }
-        let answer = self.with_context(session, tools, state, |tools, context| tools.pointer(&event, context));
+        let answer = self.with_context(session, tools, state, |tools, context| {
+            tools.pointer(&event, context)
+        });
         self.respond(answer, session, tools, state);
     }
 
     /// Puts the region under the pointer into the text that is being written, instead of selecting it.
-    fn mentions(&mut self, event: &PointerEvent, session: &Session, tools: &Toolbox, state: &mut UiState) -> bool {
+    fn mentions(
+        &mut self,
+        event: &PointerEvent,
+        session: &Session,
+        tools: &Toolbox,
+        state: &mut UiState,
+    ) -> bool {
         let is_meant = tools.active() == ToolKind::Select && event.button == PointerButton::Primary;
-        let Some(target) = state.mention.clone().filter(|_| is_meant) else { return false };
+        let Some(target) = state.mention.clone().filter(|_| is_meant) else {
+            return false;
+        };
         let (x, y) = (event.at.x, event.at.y);
         if session.open().is_none() || x < 0.0 || y < 0.0 {
             return false;
         }
-        let hit = self.renderer.regions_at(x as u32, y as u32).find_map(|key| self.id_of(key));
+        let hit = self
+            .renderer
+            .regions_at(x as u32, y as u32)
+            .find_map(|key| self.id_of(key));
         if let Some(id) = hit {
             state.inserts.push((target, id));
             return true;
@@ -380,7 +471,9 @@ impl Canvas {
         state: &mut UiState,
     ) -> bool {
         let modifiers = of_egui(modifiers);
-        let answer = self.with_context(session, tools, state, |tools, context| tools.key(key, modifiers, context));
+        let answer = self.with_context(session, tools, state, |tools, context| {
+            tools.key(key, modifiers, context)
+        });
         let is_taken = answer != Response::Ignored;
         self.respond(answer, session, tools, state);
         is_taken
@@ -393,19 +486,29 @@ impl Canvas {
         state: &UiState,
         work: impl FnOnce(&mut Toolbox, &ToolContext<'_>) -> Response,
     ) -> Response {
-        let Some(view) = &self.view else { return Response::Ignored };
-        let Some(open) = session.open_mut() else { return Response::Ignored };
+        let Some(view) = &self.view else {
+            return Response::Ignored;
+        };
+        let Some(open) = session.open_mut() else {
+            return Response::Ignored;
+        };
         let makes_new = makes_regions(tools.active()) && state.combine == Combine::Replace;
         let target = if makes_new { None } else { open.active_mask() };
         let image = Arc::clone(&open.image.rgb);
-        let places: HashMap<&str, usize> =
-            open.document().regions.iter().enumerate().map(|(place, region)| (region.id.as_str(), place)).collect();
+        let places: HashMap<&str, usize> = open
+            .document()
+            .regions
+            .iter()
+            .enumerate()
+            .map(|(place, region)| (region.id.as_str(), place))
+            .collect();
         let hit_test = |at: ImagePoint| -> Vec<usize> {
             if at.x < 0.0 || at.y < 0.0 {
                 return Vec::new();
             }
             let keys = self.renderer.regions_at(at.x as u32, at.y as u32);
-            keys.filter_map(|key| places.get(self.id_of(key)?.as_str()).copied()).collect()
+            keys.filter_map(|key| places.get(self.id_of(key)?.as_str()).copied())
+                .collect()
         };
         let context = ToolContext {
             size: open.size(),
@@ -419,11 +522,21 @@ impl Canvas {
     }
 
     /// Does what a tool answers.
-    pub(super) fn respond(&mut self, answer: Response, session: &mut Session, tools: &mut Toolbox, state: &mut UiState) {
+    pub(super) fn respond(
+        &mut self,
+        answer: Response,
+        session: &mut Session,
+        tools: &mut Toolbox,
+        state: &mut UiState,
+    ) {
         let kind = tools.active();
         match answer {
             Response::Ignored | Response::Idle | Response::Redraw => {}
-            Response::Stroke { part, combine, is_last } => {
+            Response::Stroke {
+                part,
+                combine,
+                is_last,
+            } => {
                 self.stroke(part.as_ref(), combine, is_last, session);
             }
             Response::Commit(patch, combine) => {
@@ -445,7 +558,9 @@ impl Canvas {
             }
             Response::Select { region, extends } => {
                 let Some(open) = session.open_mut() else { return };
-                let id = region.and_then(|place| open.document().regions.get(place)).map(|region| region.id.clone());
+                let id = region
+                    .and_then(|place| open.document().regions.get(place))
+                    .map(|region| region.id.clone());
                 match (id, extends) {
                     (Some(id), true) => open.toggle_selected(&id),
                     (Some(id), false) => open.select([id]),
@@ -473,7 +588,8 @@ impl Canvas {
         }
         let label = session.next_label();
         let Some(open) = session.open_mut() else { return };
-        let erases_nothing = combine == Combine::Subtract && open.active().is_none() && open.live_mask().is_none();
+        let erases_nothing =
+            combine == Combine::Subtract && open.active().is_none() && open.live_mask().is_none();
         if erases_nothing {
             return;
         }
@@ -522,7 +638,8 @@ impl Canvas {
         } else if self.preview == ShownPreview::Stroke {
             self.renderer.update_preview(mask, dirty);
         } else {
-            self.renderer.set_preview(Some((RegionPixels::Mask(mask), RegionStyle::new(new_color))));
+            self.renderer
+                .set_preview(Some((RegionPixels::Mask(mask), RegionStyle::new(new_color))));
             self.preview = ShownPreview::Stroke;
         }
     }
@@ -530,7 +647,10 @@ impl Canvas {
     // ---- renderer
 
     fn id_of(&self, key: u64) -> Option<String> {
-        self.held.iter().find(|(_, held)| held.key == key).map(|(id, _)| id.clone())
+        self.held
+            .iter()
+            .find(|(_, held)| held.key == key)
+            .map(|(id, _)| id.clone())
     }
 
     /// Brings the renderer in step with the document.
@@ -544,8 +664,13 @@ impl Canvas {
         let fill_opacity = settings.fill_opacity;
         let mut layers: Vec<RegionLayer<'_>> = Vec::with_capacity(open.document().regions.len());
         for region in &open.document().regions {
-            let Some(held) = self.held.get(&region.id) else { continue };
-            let mut style = RegionStyle { fill_opacity, ..RegionStyle::new(color_of(region).rgb) };
+            let Some(held) = self.held.get(&region.id) else {
+                continue;
+            };
+            let mut style = RegionStyle {
+                fill_opacity,
+                ..RegionStyle::new(color_of(region).rgb)
+            };
             style.is_hidden = open.hidden.contains(&region.id);
             style.is_solo = open.is_selected(&region.id);
             style.emphasis = if open.is_selected(&region.id) {
@@ -556,12 +681,18 @@ impl Canvas {
                 Emphasis::None
             };
             // While its mask is painted the fill must not hide what is underneath.
-            style.is_dimmed = state.shows_rebuilt && self.difference.as_ref().is_some_and(|(id, _)| *id == region.id);
+            style.is_dimmed =
+                state.shows_rebuilt && self.difference.as_ref().is_some_and(|(id, _)| *id == region.id);
             if live.as_deref() == Some(&region.id) {
                 style.fill_opacity = fill_opacity.max(0.3);
             }
             let pixels = RegionPixels::Rle(&region.mask.rle);
-            layers.push(RegionLayer { key: held.key, revision: held.revision, pixels, style });
+            layers.push(RegionLayer {
+                key: held.key,
+                revision: held.revision,
+                pixels,
+                style,
+            });
         }
         let found = session.found.as_ref();
         let found_masks = found.into_iter().flat_map(|found| found.masks.iter().enumerate());
@@ -571,7 +702,10 @@ impl Canvas {
                     key: FOUND_KEYS + place as u64,
                     revision: found.map_or(0, |found| found.revision),
                     pixels: RegionPixels::Mask(mask),
-                    style: RegionStyle { emphasis: Emphasis::Hovered, ..RegionStyle::new(theme::PROPOSAL) },
+                    style: RegionStyle {
+                        emphasis: Emphasis::Hovered,
+                        ..RegionStyle::new(theme::PROPOSAL)
+                    },
                 });
             }
         }
@@ -598,7 +732,11 @@ impl Canvas {
                 }
                 None => {
                     self.next_key += 1;
-                    let held = Held { key: self.next_key, revision: self.next_key << 32, of: region.mask.rle.clone() };
+                    let held = Held {
+                        key: self.next_key,
+                        revision: self.next_key << 32,
+                        of: region.mask.rle.clone(),
+                    };
                     self.held.insert(region.id.clone(), held);
                 }
             }
@@ -614,7 +752,11 @@ impl Canvas {
         }
         let shapes = tools.preview().shapes;
         let pixels = shapes.iter().find_map(|shape| match shape {
-            PreviewShape::Pixels { patch, combine, revision } => Some((*patch, *combine, *revision)),
+            PreviewShape::Pixels {
+                patch,
+                combine,
+                revision,
+            } => Some((*patch, *combine, *revision)),
             _ => None,
         });
         let moved = shapes.iter().find_map(|shape| match shape {
@@ -625,33 +767,49 @@ impl Canvas {
             ShownPreview::Pixels { revision, combine }
         } else if let Some((dx, dy)) = moved {
             ShownPreview::Moved { dx, dy }
-        } else if let Some(proposal) = session.proposal.as_ref().filter(|proposal| proposal.mask().is_some()) {
-            ShownPreview::Proposal { shown: self.shown, revision: proposal.revision }
+        } else if let Some(proposal) = session
+            .proposal
+            .as_ref()
+            .filter(|proposal| proposal.mask().is_some())
+        {
+            ShownPreview::Proposal {
+                shown: self.shown,
+                revision: proposal.revision,
+            }
         } else {
             ShownPreview::Nothing
         };
         if wanted == self.preview {
             return;
         }
-        let style = RegionStyle { fill_opacity: 0.45, ..RegionStyle::new(theme::PROPOSAL) };
+        let style = RegionStyle {
+            fill_opacity: 0.45,
+            ..RegionStyle::new(theme::PROPOSAL)
+        };
         match &wanted {
             ShownPreview::Pixels { combine, .. } => {
                 let style = if *combine == Combine::Subtract {
-                    RegionStyle { color: theme::ONLY_DRAWN, ..style }
+                    RegionStyle {
+                        color: theme::ONLY_DRAWN,
+                        ..style
+                    }
                 } else {
                     style
                 };
                 let mask = pixels.and_then(|(patch, ..)| patch.to_mask(size).ok());
-                self.renderer.set_preview(mask.as_ref().map(|mask| (RegionPixels::Mask(mask), style)));
+                self.renderer
+                    .set_preview(mask.as_ref().map(|mask| (RegionPixels::Mask(mask), style)));
             }
             ShownPreview::Moved { dx, dy } => {
                 let target = session.open_mut().and_then(OpenDocument::active_mask);
                 let mask = target.and_then(|target| moved_mask(&target, *dx, *dy, size));
-                self.renderer.set_preview(mask.as_ref().map(|mask| (RegionPixels::Mask(mask), style)));
+                self.renderer
+                    .set_preview(mask.as_ref().map(|mask| (RegionPixels::Mask(mask), style)));
             }
             ShownPreview::Proposal { .. } => {
                 let mask = session.proposal.as_ref().and_then(|proposal| proposal.mask());
-                self.renderer.set_preview(mask.map(|mask| (RegionPixels::Mask(mask), style)));
+                self.renderer
+                    .set_preview(mask.map(|mask| (RegionPixels::Mask(mask), style)));
             }
             ShownPreview::Nothing | ShownPreview::Stroke => self.renderer.set_preview(None),
         }
@@ -661,28 +819,38 @@ impl Canvas {
     fn sync_difference(&mut self, session: &Session, state: &UiState) {
         let wanted = session.open().filter(|_| state.shows_rebuilt).and_then(|open| {
             let region = open.active()?;
-            let rebuilt = open.rebuilt.get(&region.id).filter(|rebuilt| rebuilt.of == region.mask.rle)?;
+            let rebuilt = open
+                .rebuilt
+                .get(&region.id)
+                .filter(|rebuilt| rebuilt.of == region.mask.rle)?;
             Some((region, rebuilt))
         });
         let key = wanted.map(|(region, rebuilt)| (region.id.clone(), rebuilt.mask.clone()));
         if key == self.difference {
             return;
         }
-        let style = |color| RegionStyle { fill_opacity: 0.5, ..RegionStyle::new(color) };
-        self.renderer.set_difference(wanted.map(|(region, rebuilt)| Difference {
-            original: RegionPixels::Rle(&region.mask.rle),
-            rebuilt: RegionPixels::Rle(&rebuilt.mask),
-            only_original: style(theme::ONLY_DRAWN),
-            only_rebuilt: style(theme::ONLY_REBUILT),
-            both: style(theme::BOTH),
-        }));
+        let style = |color| RegionStyle {
+            fill_opacity: 0.5,
+            ..RegionStyle::new(color)
+        };
+        self.renderer
+            .set_difference(wanted.map(|(region, rebuilt)| Difference {
+                original: RegionPixels::Rle(&region.mask.rle),
+                rebuilt: RegionPixels::Rle(&rebuilt.mask),
+                only_original: style(theme::ONLY_DRAWN),
+                only_rebuilt: style(theme::ONLY_REBUILT),
+                both: style(theme::BOTH),
+            }));
         self.difference = key;
     }
 }
 
 /// Whether a tool makes shapes, which can become regions of their own.
 const fn makes_regions(kind: ToolKind) -> bool {
-    !matches!(kind, ToolKind::Select | ToolKind::Vertices | ToolKind::Brush | ToolKind::Eraser)
+    !matches!(
+        kind,
+        ToolKind::Select | ToolKind::Vertices | ToolKind::Brush | ToolKind::Eraser
+    )
 }
 
 /// What regions of a tool say they come from.
@@ -701,11 +869,18 @@ const fn source(kind: ToolKind) -> &'static str {
 }
 
 fn moved_mask(mask: &Mask, dx: i32, dy: i32, size: ImageSize) -> Option<Mask> {
-    Patch::around(mask)?.moved(i64::from(dx), i64::from(dy), size)?.to_mask(size).ok()
+    Patch::around(mask)?
+        .moved(i64::from(dx), i64::from(dy), size)?
+        .to_mask(size)
+        .ok()
 }
 
 const fn of_egui(modifiers: egui::Modifiers) -> Modifiers {
-    Modifiers { shift: modifiers.shift, ctrl: modifiers.command, alt: modifiers.alt }
+    Modifiers {
+        shift: modifiers.shift,
+        ctrl: modifiers.command,
+        alt: modifiers.alt,
+    }
 }
 
 /// The meaning of a key for tools.

@@ -1,6 +1,8 @@
 //! Lines and handles of the tools over the image, of constant width on the screen.
 
-use eframe::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, epaint::EllipseShape, pos2, vec2};
+use eframe::egui::{
+    Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, epaint::EllipseShape, pos2, vec2,
+};
 
 use super::render::ViewTransform;
 use super::state::UiState;
@@ -30,14 +32,20 @@ pub(super) fn draw(painter: &Painter, view: &ViewTransform, preview: &Preview<'_
                 }
             }
             PreviewShape::Ellipse(rect) => ellipse(painter, view, *rect),
-            PreviewShape::RoundCursor { at: center, radius_px } => {
+            PreviewShape::RoundCursor {
+                at: center,
+                radius_px,
+            } => {
                 let radius = radius_px * view.zoom();
                 for stroke in strokes() {
                     painter.circle_stroke(at(center), radius.max(1.0), stroke);
                 }
                 cross(painter, at(center));
             }
-            PreviewShape::SquareCursor { at: center, radius_px } => {
+            PreviewShape::SquareCursor {
+                at: center,
+                radius_px,
+            } => {
                 let half = radius_px * view.zoom();
                 let rect = Rect::from_center_size(at(center), vec2(2.0 * half, 2.0 * half));
                 for stroke in strokes() {
@@ -60,13 +68,21 @@ pub(super) fn draw(painter: &Painter, view: &ViewTransform, preview: &Preview<'_
     }
     if state.mention.is_some() {
         let rect = painter.clip_rect();
-        painter.rect_stroke(rect.shrink(1.0), 0.0, Stroke::new(2.0, theme::ACCENT), StrokeKind::Inside);
+        painter.rect_stroke(
+            rect.shrink(1.0),
+            0.0,
+            Stroke::new(2.0, theme::ACCENT),
+            StrokeKind::Inside,
+        );
     }
 }
 
 /// A dark line under a light one is seen on every image.
 fn strokes() -> [Stroke; 2] {
-    [Stroke::new(3.0, Color32::from_black_alpha(150)), Stroke::new(1.25, Color32::WHITE)]
+    [
+        Stroke::new(3.0, Color32::from_black_alpha(150)),
+        Stroke::new(1.25, Color32::WHITE),
+    ]
 }
 
 fn lines(painter: &Painter, points: Vec<Pos2>, is_closed: bool) {
@@ -89,10 +105,20 @@ fn ellipse(painter: &Painter, view: &ViewTransform, rect: ImageRect) {
 }
 
 fn handle(painter: &Painter, at: Pos2, is_active: bool) {
-    let half = if is_active { HANDLE_POINTS + 1.5 } else { HANDLE_POINTS };
+    let half = if is_active {
+        HANDLE_POINTS + 1.5
+    } else {
+        HANDLE_POINTS
+    };
     let rect = Rect::from_center_size(at, vec2(2.0 * half, 2.0 * half));
     let fill = if is_active { theme::ACCENT } else { Color32::WHITE };
-    painter.rect(rect, 1.0, fill, Stroke::new(1.0, Color32::BLACK), StrokeKind::Middle);
+    painter.rect(
+        rect,
+        1.0,
+        fill,
+        Stroke::new(1.0, Color32::BLACK),
+        StrokeKind::Middle,
+    );
 }
 
 fn cross(painter: &Painter, at: Pos2) {
@@ -103,7 +129,11 @@ fn cross(painter: &Painter, at: Pos2) {
 }
 
 fn prompt_point(painter: &Painter, at: Pos2, is_positive: bool) {
-    let fill = if is_positive { theme::color(theme::BOTH) } else { theme::color(theme::ONLY_DRAWN) };
+    let fill = if is_positive {
+        theme::color(theme::BOTH)
+    } else {
+        theme::color(theme::ONLY_DRAWN)
+    };
     painter.circle(at, 7.0, fill, Stroke::new(1.5, Color32::WHITE));
     let stroke = Stroke::new(2.0, Color32::WHITE);
     painter.line_segment([pos2(at.x - 3.5, at.y), pos2(at.x + 3.5, at.y)], stroke);
@@ -114,7 +144,9 @@ fn prompt_point(painter: &Painter, at: Pos2, is_positive: bool) {
 
 fn label(painter: &Painter, at: Pos2, text: &str) {
     let galley = painter.layout_no_wrap(text.to_owned(), FontId::monospace(12.0), Color32::WHITE);
-    let rect = Align2::LEFT_BOTTOM.anchor_size(at, galley.size()).expand2(vec2(5.0, 2.0));
+    let rect = Align2::LEFT_BOTTOM
+        .anchor_size(at, galley.size())
+        .expand2(vec2(5.0, 2.0));
     painter.rect_filled(rect, 3.0, Color32::from_black_alpha(190));
     painter.galley(rect.min + vec2(5.0, 2.0), galley, Color32::WHITE);
 }

@@ -7,10 +7,10 @@ use super::panels::tool_bar::{COMBINES, TOOLS};
 use super::state::{Dialog, PathWish, Tab};
 use super::{StudioApp, keys, theme};
 use crate::command::Command;
+use crate::interchange::Format;
 use crate::settings::{Language, Theme};
 use crate::tools::ToolKey;
 use crate::worker::batch::Exchange;
-use crate::interchange::Format;
 
 /// Least and greatest size of the interface.
 const SCALES: std::ops::RangeInclusive<f32> = 0.6..=3.0;
@@ -18,7 +18,10 @@ const SCALES: std::ops::RangeInclusive<f32> = 0.6..=3.0;
 impl StudioApp {
     /// Turns the keys of this frame into commands and events of the tool.
     pub(super) fn take_keys(&mut self, ctx: &egui::Context) {
-        if let Some(Dialog::KeySheet { listening: Some(_), .. }) = &self.state.dialog {
+        if let Some(Dialog::KeySheet {
+            listening: Some(_), ..
+        }) = &self.state.dialog
+        {
             return;
         }
         let is_typing = ctx.egui_wants_keyboard_input();
@@ -64,14 +67,28 @@ impl StudioApp {
     fn take_tool_keys(&mut self, ctx: &egui::Context) {
         let pressed: Vec<(egui::Key, egui::Modifiers)> = ctx.input(|input| {
             let keys = input.events.iter().filter_map(|event| match event {
-                egui::Event::Key { key, modifiers, pressed: true, .. } => Some((*key, *modifiers)),
+                egui::Event::Key {
+                    key,
+                    modifiers,
+                    pressed: true,
+                    ..
+                } => Some((*key, *modifiers)),
                 _ => None,
             });
-            keys.filter(|(_, modifiers)| !modifiers.command && !modifiers.alt).collect()
+            keys.filter(|(_, modifiers)| !modifiers.command && !modifiers.alt)
+                .collect()
         });
         for (key, modifiers) in pressed {
-            let Some(tool_key) = canvas::tool_key(key) else { continue };
-            let is_taken = self.canvas.key(tool_key, modifiers, &mut self.session, &mut self.tools, &mut self.state);
+            let Some(tool_key) = canvas::tool_key(key) else {
+                continue;
+            };
+            let is_taken = self.canvas.key(
+                tool_key,
+                modifiers,
+                &mut self.session,
+                &mut self.tools,
+                &mut self.state,
+            );
             if is_taken {
                 ctx.input_mut(|input| input.consume_key(modifiers, key));
             } else if tool_key == ToolKey::Cancel {
@@ -99,7 +116,13 @@ impl StudioApp {
     /// Takes the mask that smart select proposes.
     pub(super) fn accept_proposal(&mut self) {
         let modifiers = egui::Modifiers::NONE;
-        self.canvas.key(ToolKey::Accept, modifiers, &mut self.session, &mut self.tools, &mut self.state);
+        self.canvas.key(
+            ToolKey::Accept,
+            modifiers,
+            &mut self.session,
+            &mut self.tools,
+            &mut self.state,
+        );
     }
 
     /// Pastes regions, or shows the masks of words in the text.
@@ -110,7 +133,10 @@ impl StudioApp {
         if self.session.has_copied() {
             self.session.paste_regions();
         } else {
-            self.session.notices.info(self.locale.text("there is nothing to paste: copy regions, or a text with mask words"));
+            self.session.notices.info(
+                self.locale
+                    .text("there is nothing to paste: copy regions, or a text with mask words"),
+            );
         }
     }
 
@@ -126,7 +152,8 @@ impl StudioApp {
     fn run(&mut self, ctx: &egui::Context, command: Command) {
         if let Some((kind, _)) = TOOLS.iter().find(|(_, of)| *of == command) {
             let answer = self.tools.choose(*kind);
-            self.canvas.respond(answer, &mut self.session, &mut self.tools, &mut self.state);
+            self.canvas
+                .respond(answer, &mut self.session, &mut self.tools, &mut self.state);
             return;
         }
         if let Some((combine, _)) = COMBINES.iter().find(|(_, of)| *of == command) {
@@ -137,10 +164,18 @@ impl StudioApp {
             Command::OpenFolder => self.ask_path(ctx, PathWish::Folder),
             Command::OpenImage => self.ask_path(ctx, PathWish::Image),
             Command::OpenSamples => self.open_samples(),
-            Command::Import => self.state.open_dialog(Dialog::Import { from: Exchange::Program(Format::Coco) }),
+            Command::Import => self.state.open_dialog(Dialog::Import {
+                from: Exchange::Program(Format::Coco),
+            }),
             Command::Export => {
-                let to = Exchange::all().first().copied().unwrap_or(Exchange::Program(Format::Coco));
-                self.state.open_dialog(Dialog::Export { to, copies_images: false });
+                let to = Exchange::all()
+                    .first()
+                    .copied()
+                    .unwrap_or(Exchange::Program(Format::Coco));
+                self.state.open_dialog(Dialog::Export {
+                    to,
+                    copies_images: false,
+                });
             }
             Command::Report => {
                 self.session.start_report();
@@ -157,9 +192,14 @@ impl StudioApp {
             Command::CopyWords => match self.session.words_text() {
                 Some(words) => {
                     ctx.copy_text(words.clone());
-                    self.session.notices.info(format!("{} {words}", self.locale.text("copied:")));
+                    self.session
+                        .notices
+                        .info(format!("{} {words}", self.locale.text("copied:")));
                 }
-                None => self.session.notices.info(self.locale.text("there are no words to copy yet")),
+                None => self
+                    .session
+                    .notices
+                    .info(self.locale.text("there are no words to copy yet")),
             },
             Command::Find => self.state.focuses_search = true,
             Command::EditLabel => self.open_label_dialog(),
@@ -189,7 +229,11 @@ impl StudioApp {
             Command::ZoomSelection => self.zoom_selection(),
             Command::ToggleMasks => self.state.hides_masks = !self.state.hides_masks,
             Command::LessOpacity | Command::MoreOpacity => {
-                let by = if command == Command::MoreOpacity { 0.1 } else { -0.1 };
+                let by = if command == Command::MoreOpacity {
+                    0.1
+                } else {
+                    -0.1
+                };
                 self.settings.fill_opacity = (self.settings.fill_opacity + by).clamp(0.0, 1.0);
                 self.save_settings();
             }
@@ -214,12 +258,23 @@ impl StudioApp {
                 self.save_settings();
             }
             Command::LargerInterface | Command::SmallerInterface => {
-                let factor = if command == Command::LargerInterface { 1.1 } else { 1.0 / 1.1 };
-                self.settings.interface_scale = (self.settings.interface_scale * factor).clamp(*SCALES.start(), *SCALES.end());
+                let factor = if command == Command::LargerInterface {
+                    1.1
+                } else {
+                    1.0 / 1.1
+                };
+                self.settings.interface_scale =
+                    (self.settings.interface_scale * factor).clamp(*SCALES.start(), *SCALES.end());
                 self.look_changed(ctx);
             }
-            Command::Palette => self.state.open_dialog(Dialog::Palette { typed: String::new(), chosen: 0 }),
-            Command::KeySheet => self.state.open_dialog(Dialog::KeySheet { typed: String::new(), listening: None }),
+            Command::Palette => self.state.open_dialog(Dialog::Palette {
+                typed: String::new(),
+                chosen: 0,
+            }),
+            Command::KeySheet => self.state.open_dialog(Dialog::KeySheet {
+                typed: String::new(),
+                listening: None,
+            }),
             Command::Models => self.state.open_dialog(Dialog::Models),
             Command::Messages => self.state.open_dialog(Dialog::Messages),
             Command::About => self.state.open_dialog(Dialog::About),
@@ -240,10 +295,16 @@ impl StudioApp {
 
     fn mention_selected(&mut self) {
         let Some(target) = self.state.mention.clone() else {
-            self.session.notices.info(self.locale.text("click into a caption or a question first"));
+            self.session
+                .notices
+                .info(self.locale.text("click into a caption or a question first"));
             return;
         };
-        let region = self.session.open().and_then(|open| open.active()).map(|region| region.id.clone());
+        let region = self
+            .session
+            .open()
+            .and_then(|open| open.active())
+            .map(|region| region.id.clone());
         if let Some(region) = region {
             self.state.tab = Tab::Language;
             self.state.inserts.push((target, region));
@@ -253,7 +314,9 @@ impl StudioApp {
     fn zoom_selection(&mut self) {
         let Some(open) = self.session.open() else { return };
         let regions = open.selected().iter().filter_map(|id| open.document().region(id));
-        let bounds = regions.filter_map(|region| region.mask.rle.bounding_box()).reduce(crate::geometry::PixelRect::union);
+        let bounds = regions
+            .filter_map(|region| region.mask.rle.bounding_box())
+            .reduce(crate::geometry::PixelRect::union);
         if let (Some(bounds), Some(view)) = (bounds, self.canvas.view_mut()) {
             view.fit_rect(bounds, 0.25);
         }
@@ -261,9 +324,15 @@ impl StudioApp {
 
     /// Moves the view so that the selected region is in it.
     pub(super) fn show_selection(&mut self) {
-        let bounds = self.session.open().and_then(|open| open.active()).and_then(|region| region.mask.rle.bounding_box());
+        let bounds = self
+            .session
+            .open()
+            .and_then(|open| open.active())
+            .and_then(|region| region.mask.rle.bounding_box());
         if let (Some(bounds), Some(view)) = (bounds, self.canvas.view_mut())
-            && view.visible_pixels().is_none_or(|visible| visible.intersection(bounds).is_none())
+            && view
+                .visible_pixels()
+                .is_none_or(|visible| visible.intersection(bounds).is_none())
         {
             let center = crate::geometry::ImagePoint::new(
                 bounds.x as f32 + bounds.width as f32 / 2.0,
@@ -285,7 +354,10 @@ impl StudioApp {
         match command {
             Command::ShowRebuilt => Some(self.state.shows_rebuilt),
             Command::ToggleMasks => Some(!self.state.hides_masks),
-            Command::ToggleHidden => open.map(|open| open.active().is_some_and(|region| open.hidden.contains(&region.id))),
+            Command::ToggleHidden => open.map(|open| {
+                open.active()
+                    .is_some_and(|region| open.hidden.contains(&region.id))
+            }),
             Command::Solo => open.map(|open| open.is_solo),
             Command::ToggleGrid => Some(self.settings.has_grid),
             Command::Adjust => Some(self.state.adjusts),
@@ -302,16 +374,48 @@ impl StudioApp {
             Command::Redo => open.is_some_and(|open| open.history().next_redo().is_some()),
             Command::Paste => self.session.has_copied() && open.is_some(),
             Command::Merge => selected > 1,
-            Command::Copy | Command::Cut | Command::Duplicate | Command::Delete | Command::EditLabel | Command::FillHoles
-            | Command::DropSpecks | Command::Grow | Command::Shrink | Command::Smooth | Command::Split
-            | Command::RemoveUnderlying | Command::ToFront | Command::ToBack | Command::ToggleHidden
+            Command::Copy
+            | Command::Cut
+            | Command::Duplicate
+            | Command::Delete
+            | Command::EditLabel
+            | Command::FillHoles
+            | Command::DropSpecks
+            | Command::Grow
+            | Command::Shrink
+            | Command::Smooth
+            | Command::Split
+            | Command::RemoveUnderlying
+            | Command::ToFront
+            | Command::ToBack
+            | Command::ToggleHidden
             | Command::ZoomSelection => selected > 0,
-            Command::SelectAll | Command::NextRegion | Command::PreviousRegion | Command::AddConversation
-            | Command::MarkDone | Command::Approve | Command::Reject | Command::MarkDraft | Command::Fit
-            | Command::ActualSize | Command::ZoomIn | Command::ZoomOut | Command::Save | Command::RefreshWords
-            | Command::SearchWords | Command::CopyWords | Command::AddCaption | Command::MentionRegion => open.is_some(),
-            Command::Import | Command::Export | Command::Report | Command::FolderWords | Command::Rescan
-            | Command::NextToReview | Command::NextEmpty | Command::NextUnanswered => self.session.list.is_some(),
+            Command::SelectAll
+            | Command::NextRegion
+            | Command::PreviousRegion
+            | Command::AddConversation
+            | Command::MarkDone
+            | Command::Approve
+            | Command::Reject
+            | Command::MarkDraft
+            | Command::Fit
+            | Command::ActualSize
+            | Command::ZoomIn
+            | Command::ZoomOut
+            | Command::Save
+            | Command::RefreshWords
+            | Command::SearchWords
+            | Command::CopyWords
+            | Command::AddCaption
+            | Command::MentionRegion => open.is_some(),
+            Command::Import
+            | Command::Export
+            | Command::Report
+            | Command::FolderWords
+            | Command::Rescan
+            | Command::NextToReview
+            | Command::NextEmpty
+            | Command::NextUnanswered => self.session.list.is_some(),
             Command::NextImage | Command::PreviousImage => open.is_some() || self.session.opening().is_some(),
             _ => true,
         }
@@ -320,7 +424,12 @@ impl StudioApp {
     /// Labels of the digit keys: those that were chosen, then those that the folder uses most.
     pub(super) fn digit_labels(&self) -> Vec<String> {
         let mut labels = self.settings.labels.clone();
-        let mut used = self.session.list.as_ref().map(|list| list.state.labels.clone()).unwrap_or_default();
+        let mut used = self
+            .session
+            .list
+            .as_ref()
+            .map(|list| list.state.labels.clone())
+            .unwrap_or_default();
         used.sort_by_key(|label| std::cmp::Reverse(label.regions));
         for label in used {
             if !label.label.is_empty() && !labels.contains(&label.label) {

@@ -11,7 +11,13 @@ use crate::settings::Settings;
 pub(super) fn pressed_command(ctx: &egui::Context, settings: &Settings, is_typing: bool) -> Option<Command> {
     let pressed = ctx.input(|input| {
         input.events.iter().find_map(|event| match event {
-            Event::Key { key, modifiers, pressed: true, repeat, .. } => {
+            Event::Key {
+                key,
+                modifiers,
+                pressed: true,
+                repeat,
+                ..
+            } => {
                 let chord = chord(*key, *modifiers);
                 let command = command_of(settings, &chord)?;
                 let is_free = !is_typing || modifiers.command || modifiers.alt || is_function_key(*key);
@@ -57,14 +63,22 @@ fn repeats(command: Command) -> bool {
 fn edits_text(command: Command) -> bool {
     matches!(
         command,
-        Command::Copy | Command::Cut | Command::Paste | Command::SelectAll | Command::Delete | Command::NextRegion
+        Command::Copy
+            | Command::Cut
+            | Command::Paste
+            | Command::SelectAll
+            | Command::Delete
+            | Command::NextRegion
             | Command::PreviousRegion
     )
 }
 
 /// The command that has this key.
 fn command_of(settings: &Settings, chord: &KeyChord) -> Option<Command> {
-    Command::ALL.iter().copied().find(|command| settings.keys_of(*command).contains(chord))
+    Command::ALL
+        .iter()
+        .copied()
+        .find(|command| settings.keys_of(*command).contains(chord))
 }
 
 /// A key of egui as settings write it.
@@ -89,7 +103,10 @@ pub(super) fn shown(chord: &KeyChord) -> String {
     let symbol = Key::from_name(&chord.key).map(Key::symbol_or_name);
     // The bundled fonts have no arrows.
     let symbol = symbol.filter(|symbol| symbol.is_ascii()).unwrap_or(&chord.key);
-    let plain = KeyChord { key: symbol.to_owned(), ..chord.clone() };
+    let plain = KeyChord {
+        key: symbol.to_owned(),
+        ..chord.clone()
+    };
     plain.to_string()
 }
 
@@ -107,7 +124,11 @@ pub(super) fn pressed_digit(ctx: &egui::Context) -> Option<usize> {
         Key::Num9,
         Key::Num0,
     ];
-    ctx.input_mut(|input| DIGITS.iter().position(|key| input.modifiers.is_none() && input.consume_key(Modifiers::NONE, *key)))
+    ctx.input_mut(|input| {
+        DIGITS
+            .iter()
+            .position(|key| input.modifiers.is_none() && input.consume_key(Modifiers::NONE, *key))
+    })
 }
 
 #[cfg(test)]
@@ -120,7 +141,11 @@ mod tests {
             for key in command.default_keys() {
                 let chord: KeyChord = key.parse().unwrap();
                 let known = Key::from_name(&chord.key);
-                assert_eq!(known.map(Key::name), Some(chord.key.as_str()), "{command:?}: {key}");
+                assert_eq!(
+                    known.map(Key::name),
+                    Some(chord.key.as_str()),
+                    "{command:?}: {key}"
+                );
             }
         }
     }

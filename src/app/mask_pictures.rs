@@ -40,7 +40,9 @@ impl MaskPictures {
     /// The picture as a texture.
     pub(super) fn get(&mut self, ctx: &Context, picture: &MaskPicture<'_>) -> TextureHandle {
         let is_it = |kept: &&Kept| {
-            kept.drawn == *picture.drawn && kept.rebuilt.as_ref() == picture.rebuilt && kept.bounds == picture.bounds
+            kept.drawn == *picture.drawn
+                && kept.rebuilt.as_ref() == picture.rebuilt
+                && kept.bounds == picture.bounds
         };
         if let Some(kept) = self.kept.iter().find(is_it) {
             return kept.texture.clone();
@@ -61,7 +63,9 @@ impl MaskPictures {
 
 impl std::fmt::Debug for MaskPictures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MaskPictures").field("kept", &self.kept.len()).finish()
+        f.debug_struct("MaskPictures")
+            .field("kept", &self.kept.len())
+            .finish()
     }
 }
 
@@ -70,7 +74,8 @@ fn drawn_image(picture: &MaskPicture<'_>) -> ColorImage {
     let rebuilt = picture.rebuilt.map(Mask::from_rle);
     let PixelRect { x, y, width, height } = picture.bounds;
     let longest = width.max(height).max(1);
-    let texels = |px: u32| (u64::from(px) * u64::from(LONGEST.min(longest)) / u64::from(longest)).max(1) as u32;
+    let texels =
+        |px: u32| (u64::from(px) * u64::from(LONGEST.min(longest)) / u64::from(longest)).max(1) as u32;
     let (columns, rows) = (texels(width), texels(height));
     let color = |column: u32, row: u32| {
         let at = (x + (column * width) / columns, y + (row * height) / rows);
@@ -83,6 +88,8 @@ fn drawn_image(picture: &MaskPicture<'_>) -> ColorImage {
             None | Some(false) => Color32::TRANSPARENT,
         }
     };
-    let pixels = (0..rows).flat_map(|row| (0..columns).map(move |column| (column, row))).map(|(c, r)| color(c, r));
+    let pixels = (0..rows)
+        .flat_map(|row| (0..columns).map(move |column| (column, row)))
+        .map(|(c, r)| color(c, r));
     ColorImage::new([columns as usize, rows as usize], pixels.collect())
 }

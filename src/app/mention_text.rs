@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use eframe::egui::{self, FontId, Galley, Id, TextBuffer, TextEdit, TextFormat, Ui, text::{CCursor, CCursorRange, LayoutJob}};
+use eframe::egui::{
+    self, FontId, Galley, Id, TextBuffer, TextEdit, TextFormat, Ui,
+    text::{CCursor, CCursorRange, LayoutJob},
+};
 
 use super::state::{MentionTarget, TextTarget, UiState};
 use super::theme;
@@ -44,22 +47,31 @@ impl MentionText<'_> {
         // A region that was clicked goes where the cursor was.
         let mut cursor = wants_focus.as_ref().map(|focus| focus.cursor);
         let mut is_changed = false;
-        while let Some(place) = state.inserts.iter().position(|(target, _)| target.text == self.target) {
+        while let Some(place) = state
+            .inserts
+            .iter()
+            .position(|(target, _)| target.text == self.target)
+        {
             let (target, region) = state.inserts.remove(place);
             cursor = Some(insert_mention(&mut text, target.cursor, &region));
             is_changed = true;
         }
         // Keys that choose from the list must not reach the field.
         let is_focused = ui.memory(|memory| memory.has_focus(id));
-        let completing = state.mention.as_ref().filter(|mention| is_focused && mention.text == self.target);
-        let start = completing.and_then(|mention| Some((start_of_at(&text, mention.cursor)?, mention.cursor)));
+        let completing = state
+            .mention
+            .as_ref()
+            .filter(|mention| is_focused && mention.text == self.target);
+        let start =
+            completing.and_then(|mention| Some((start_of_at(&text, mention.cursor)?, mention.cursor)));
         let mut chosen = None;
         if let Some((start, cursor)) = start {
             let offered = self.offered(&text, start, cursor);
             chosen = choose_by_key(ui, id, &offered).map(|region| (start, cursor, region));
         }
         let document = self.document;
-        let mut layouter = |ui: &Ui, text: &dyn TextBuffer, width: f32| layout(ui, document, text.as_str(), width);
+        let mut layouter =
+            |ui: &Ui, text: &dyn TextBuffer, width: f32| layout(ui, document, text.as_str(), width);
         let mut output = TextEdit::multiline(&mut text)
             .id(id)
             .hint_text(self.hint)
@@ -71,7 +83,10 @@ impl MentionText<'_> {
         let name = self.name.clone();
         response.widget_info(|| egui::WidgetInfo::text_edit(true, self.text, &text, &name));
         if let Some(cursor) = cursor {
-            output.state.cursor.set_char_range(Some(CCursorRange::one(CCursor::new(cursor))));
+            output
+                .state
+                .cursor
+                .set_char_range(Some(CCursorRange::one(CCursor::new(cursor))));
             output.state.clone().store(ui.ctx(), id);
             response.request_focus();
         }
@@ -79,14 +94,19 @@ impl MentionText<'_> {
         let at = output.cursor_range.map(|range| range.primary.index.0);
         if response.has_focus() || cursor.is_some() {
             let cursor = cursor.or(at).unwrap_or_else(|| text.chars().count());
-            state.mention = Some(MentionTarget { text: self.target.clone(), cursor });
+            state.mention = Some(MentionTarget {
+                text: self.target.clone(),
+                cursor,
+            });
         }
         self.hover_chips(ui, &output, &text, state);
         if let Some(cursor) = at.filter(|_| response.has_focus())
             && let Some(start) = start_of_at(&text, cursor)
             && chosen.is_none()
         {
-            chosen = self.choose_by_pointer(ui, &response, &text, start, cursor).map(|region| (start, cursor, region));
+            chosen = self
+                .choose_by_pointer(ui, &response, &text, start, cursor)
+                .map(|region| (start, cursor, region));
         }
         if let Some((start, cursor, region)) = chosen {
             // The chosen region takes the place of the @ and what was typed behind it.
@@ -94,15 +114,31 @@ impl MentionText<'_> {
             characters.drain(start..cursor.min(characters.len()));
             text = characters.into_iter().collect();
             let cursor = insert_mention(&mut text, start, &region);
-            state.focus = Some(MentionTarget { text: self.target.clone(), cursor });
+            state.focus = Some(MentionTarget {
+                text: self.target.clone(),
+                cursor,
+            });
             is_changed = true;
         }
-        Written { text: (is_changed && text != self.text).then_some(text), is_left: response.lost_focus() }
+        Written {
+            text: (is_changed && text != self.text).then_some(text),
+            is_left: response.lost_focus(),
+        }
     }
 
     /// Notes the region whose chip the pointer is on.
-    fn hover_chips(&self, ui: &Ui, output: &egui::text_edit::TextEditOutput, text: &str, state: &mut UiState) {
-        let Some(pointer) = ui.ctx().pointer_hover_pos().filter(|at| output.response.response.rect.contains(*at)) else {
+    fn hover_chips(
+        &self,
+        ui: &Ui,
+        output: &egui::text_edit::TextEditOutput,
+        text: &str,
+        state: &mut UiState,
+    ) {
+        let Some(pointer) = ui
+            .ctx()
+            .pointer_hover_pos()
+            .filter(|at| output.response.response.rect.contains(*at))
+        else {
             return;
         };
         let cursor = output.galley.cursor_from_pos(pointer - output.galley_pos);
@@ -117,14 +153,30 @@ impl MentionText<'_> {
     fn offered(&self, text: &str, start: usize, cursor: usize) -> Vec<String> {
         let typed: String = text.chars().skip(start + 1).take(cursor - start - 1).collect();
         let typed = typed.to_lowercase();
-        let is_meant = |region: &&Region| region.id.starts_with(&typed) || region.label.to_lowercase().contains(&typed);
-        self.document.regions.iter().filter(is_meant).take(OFFERED).map(|region| region.id.clone()).collect()
+        let is_meant =
+            |region: &&Region| region.id.starts_with(&typed) || region.label.to_lowercase().contains(&typed);
+        self.document
+            .regions
+            .iter()
+            .filter(is_meant)
+            .take(OFFERED)
+            .map(|region| region.id.clone())
+            .collect()
     }
 
     /// Shows the regions behind an `@`, and answers the one that was clicked.
-    fn choose_by_pointer(&self, ui: &Ui, response: &egui::Response, text: &str, start: usize, cursor: usize) -> Option<String> {
+    fn choose_by_pointer(
+        &self,
+        ui: &Ui,
+        response: &egui::Response,
+        text: &str,
+        start: usize,
+        cursor: usize,
+    ) -> Option<String> {
         let offered = self.offered(text, start, cursor);
-        let chosen = ui.data(|data| data.get_temp::<usize>(response.id.with("chosen"))).unwrap_or(0);
+        let chosen = ui
+            .data(|data| data.get_temp::<usize>(response.id.with("chosen")))
+            .unwrap_or(0);
         let mut answer = None;
         let list = egui::Area::new(response.id.with("regions"))
             .order(egui::Order::Foreground)
@@ -135,10 +187,16 @@ impl MentionText<'_> {
                 if offered.is_empty() {
                     ui.weak(self.locale.text("no region of this name"));
                 }
-                for (place, region) in offered.iter().filter_map(|id| self.document.region(id)).enumerate() {
+                for (place, region) in offered
+                    .iter()
+                    .filter_map(|id| self.document.region(id))
+                    .enumerate()
+                {
                     let text = format!("{}  {}", region.id, region.label);
                     let color = color_of(region).rgb;
-                    let label = egui::RichText::new(text.trim_end()).background_color(theme::color(color)).color(theme::text_on(color));
+                    let label = egui::RichText::new(text.trim_end())
+                        .background_color(theme::color(color))
+                        .color(theme::text_on(color));
                     if ui.selectable_label(place == chosen, label).clicked() {
                         answer = Some(region.id.clone());
                     }
@@ -173,7 +231,9 @@ fn choose_by_key(ui: &Ui, id: Id, offered: &[String]) -> Option<String> {
 fn start_of_at(text: &str, cursor: usize) -> Option<usize> {
     let before: Vec<char> = text.chars().take(cursor).collect();
     let start = before.iter().rposition(|c| *c == '@')?;
-    let is_word = before[start + 1..].iter().all(|c| c.is_alphanumeric() || *c == '_' || *c == '-');
+    let is_word = before[start + 1..]
+        .iter()
+        .all(|c| c.is_alphanumeric() || *c == '_' || *c == '-');
     // An address such as a@b is no mention.
     let is_free = start == 0 || !before[start - 1].is_alphanumeric();
     (is_word && is_free && before.len() - start <= 24).then_some(start)
@@ -189,21 +249,34 @@ pub(super) fn insert_mention(text: &mut String, cursor: usize, region: &str) -> 
 }
 
 fn byte_of(text: &str, character: usize) -> usize {
-    text.char_indices().nth(character).map_or(text.len(), |(at, _)| at)
+    text.char_indices()
+        .nth(character)
+        .map_or(text.len(), |(at, _)| at)
 }
 
 /// The text with every mention of a region in that region's colour.
 fn layout(ui: &Ui, document: &Document, text: &str, width: f32) -> Arc<Galley> {
     let font = FontId::proportional(14.0);
-    let plain = TextFormat { font_id: font.clone(), color: ui.visuals().text_color(), line_height: Some(20.0), ..TextFormat::default() };
+    let plain = TextFormat {
+        font_id: font.clone(),
+        color: ui.visuals().text_color(),
+        line_height: Some(20.0),
+        ..TextFormat::default()
+    };
     let mut job = LayoutJob::default();
     job.wrap.max_width = width;
     let mut end = 0;
     for candidate in mention::candidates(text) {
-        let Some(region) = document.region(candidate.id) else { continue };
+        let Some(region) = document.region(candidate.id) else {
+            continue;
+        };
         job.append(&text[end..candidate.range.start], 0.0, plain.clone());
         let rgb = color_of(region).rgb;
-        let chip = TextFormat { background: theme::color(rgb), color: theme::text_on(rgb), ..plain.clone() };
+        let chip = TextFormat {
+            background: theme::color(rgb),
+            color: theme::text_on(rgb),
+            ..plain.clone()
+        };
         job.append(&text[candidate.range.clone()], 0.0, chip);
         end = candidate.range.end;
     }

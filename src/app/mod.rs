@@ -10,9 +10,9 @@ mod commands;
 mod dialogs;
 mod keys;
 mod mask_pictures;
+mod mention_text;
 #[cfg(test)]
 mod monkey;
-mod mention_text;
 mod native_dialog;
 mod notifications;
 mod panels;
@@ -64,7 +64,12 @@ impl StartOptions {
     /// The options of a person's own window.
     #[must_use]
     pub fn usual(path: Option<PathBuf>, model: Option<ModelChoice>) -> Self {
-        Self { path, model, settings: Settings::usual_path(), cache: Settings::cache_folder() }
+        Self {
+            path,
+            model,
+            settings: Settings::usual_path(),
+            cache: Settings::cache_folder(),
+        }
     }
 }
 
@@ -100,7 +105,10 @@ pub fn run(options: StartOptions) -> anyhow::Result<()> {
         .with_inner_size([1440.0, 900.0])
         .with_min_inner_size([720.0, 480.0])
         .with_drag_and_drop(true);
-    let native = eframe::NativeOptions { viewport, ..eframe::NativeOptions::default() };
+    let native = eframe::NativeOptions {
+        viewport,
+        ..eframe::NativeOptions::default()
+    };
     eframe::run_native(
         "SAMTok Studio",
         native,
@@ -123,13 +131,19 @@ impl StudioApp {
         options: StartOptions,
         load: impl Fn(&ModelChoice) -> Result<M, String> + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let (settings, told) = options.settings.as_deref().map(Settings::read).unwrap_or_default();
+        let (settings, told) = options
+            .settings
+            .as_deref()
+            .map(Settings::read)
+            .unwrap_or_default();
         if let Some(render_state) = &context.wgpu_render_state {
             render::install(render_state).context("the graphics adapter cannot draw the canvas")?;
         }
         theme::apply(&context.egui_ctx, settings.theme, settings.interface_scale);
         // Keys zoom the image, not the interface.
-        context.egui_ctx.options_mut(|options| options.zoom_with_keyboard = false);
+        context
+            .egui_ctx
+            .options_mut(|options| options.zoom_with_keyboard = false);
         let ctx = context.egui_ctx.clone();
         let choice = options.model.unwrap_or_else(|| ModelChoice {
             path: settings.model.clone(),
@@ -140,13 +154,22 @@ impl StudioApp {
             cache: options.cache.as_ref().map(|cache| cache.join("embeddings")),
             ..NetworkOptions::default()
         };
-        let files = FileOptions { cache: options.cache.map(|cache| cache.join("lists")), ..FileOptions::default() };
-        let session_options = SessionOptions { files, network, model: choice };
+        let files = FileOptions {
+            cache: options.cache.map(|cache| cache.join("lists")),
+            ..FileOptions::default()
+        };
+        let session_options = SessionOptions {
+            files,
+            network,
+            model: choice,
+        };
         let session = Session::start(session_options, load, Arc::new(move || ctx.request_repaint()))
             .context("the system refuses the threads that the program needs")?;
         let mut app = Self {
             session,
-            locale: Locale { language: settings.language },
+            locale: Locale {
+                language: settings.language,
+            },
             settings,
             settings_path: options.settings,
             state: UiState::default(),
@@ -180,9 +203,18 @@ impl StudioApp {
         self.remember();
         self.thumbnails.clear();
         self.state.search.clear();
-        let left = self.settings.recent.iter().find(|view| view.folder == path).cloned();
+        let left = self
+            .settings
+            .recent
+            .iter()
+            .find(|view| view.folder == path)
+            .cloned();
         self.session.open_path(path);
-        if let Some(image) = left.as_ref().and_then(|left| left.image.clone()).filter(|image| image.is_file()) {
+        if let Some(image) = left
+            .as_ref()
+            .and_then(|left| left.image.clone())
+            .filter(|image| image.is_file())
+        {
             if let Some((center, scale)) = left.and_then(|left| left.center.zip(left.scale)) {
                 self.canvas.remember_view(image.clone(), center, scale);
             }
@@ -197,13 +229,18 @@ impl StudioApp {
                 self.thumbnails.clear();
                 self.session.open_samples(&folder);
             }
-            None => self.session.notices.error(self.locale.text("the system names no place for the samples; open a folder of your own")),
+            None => self.session.notices.error(
+                self.locale
+                    .text("the system names no place for the samples; open a folder of your own"),
+            ),
         }
     }
 
     /// Notes which folder and image are open, for the next start.
     fn remember(&mut self) {
-        let Some(folder) = self.session.list.as_ref().map(|list| list.folder.clone()) else { return };
+        let Some(folder) = self.session.list.as_ref().map(|list| list.folder.clone()) else {
+            return;
+        };
         let view = self.canvas.view().filter(|view| !view.is_fitted());
         self.settings.remember(LastView {
             folder,
@@ -219,14 +256,19 @@ impl StudioApp {
         if let Some(path) = &self.settings_path
             && let Err(error) = self.settings.write(path)
         {
-            self.session.notices.warn(format!("the settings cannot be kept: {error}: {}", path.display()));
+            self.session.notices.warn(format!(
+                "the settings cannot be kept: {error}: {}",
+                path.display()
+            ));
         }
     }
 
     /// Opens a dialog of the system that asks for a path.
     fn ask_path(&mut self, ctx: &egui::Context, wish: PathWish) {
         if self.native.is_some() {
-            self.session.notices.info(self.locale.text("a dialog of the system is open already"));
+            self.session
+                .notices
+                .info(self.locale.text("a dialog of the system is open already"));
             return;
         }
         let title = match wish {
@@ -234,17 +276,26 @@ impl StudioApp {
             PathWish::Image => self.locale.text("An image"),
             PathWish::ModelFolder | PathWish::ModelFile => self.locale.text("A model"),
             PathWish::ExportTo { .. } => self.locale.text("A new or empty folder for the export"),
-            PathWish::ImportFile { .. } | PathWish::ImportFolder { .. } => self.locale.text("What is to be imported"),
+            PathWish::ImportFile { .. } | PathWish::ImportFolder { .. } => {
+                self.locale.text("What is to be imported")
+            }
         };
         let folder = self.session.list.as_ref().map(|list| list.folder.clone());
         match NativeDialog::open(ctx, wish, title, folder) {
             Ok(dialog) => self.native = Some(dialog),
-            Err(error) => self.session.notices.error(format!("the dialog cannot be opened: {error}")),
+            Err(error) => self
+                .session
+                .notices
+                .error(format!("the dialog cannot be opened: {error}")),
         }
     }
 
     fn take_native_answer(&mut self) {
-        let Some((wish, answer)) = self.native.as_ref().and_then(|dialog| Some((dialog.wish, dialog.try_answer()?))) else {
+        let Some((wish, answer)) = self
+            .native
+            .as_ref()
+            .and_then(|dialog| Some((dialog.wish, dialog.try_answer()?)))
+        else {
             return;
         };
         self.native = None;
@@ -253,7 +304,9 @@ impl StudioApp {
             PathWish::Folder | PathWish::Image => self.open_path(&path),
             PathWish::ModelFolder | PathWish::ModelFile => self.choose_model(Some(path)),
             PathWish::ExportTo { to, copies_images } => self.session.start_export(to, path, copies_images),
-            PathWish::ImportFile { from } | PathWish::ImportFolder { from } => self.session.start_import(from, path),
+            PathWish::ImportFile { from } | PathWish::ImportFolder { from } => {
+                self.session.start_import(from, path)
+            }
         }
     }
 
@@ -267,7 +320,10 @@ impl StudioApp {
     /// Takes files that were dropped on the window: an image or folder is opened, a text searched for words.
     fn take_dropped(&mut self, ctx: &egui::Context) {
         let dropped = ctx.input(|input| input.raw.dropped_files.clone());
-        let path = dropped.iter().map(|file| file.path().to_path_buf()).find(|path| !path.as_os_str().is_empty());
+        let path = dropped
+            .iter()
+            .map(|file| file.path().to_path_buf())
+            .find(|path| !path.as_os_str().is_empty());
         if let Some(path) = path {
             self.open_path(&path);
         }
@@ -307,11 +363,17 @@ impl StudioApp {
         ui.separator();
         match self.state.tab {
             Tab::Region => {
-                ScrollArea::vertical().auto_shrink([false, false]).id_salt("region").show(ui, |ui| self.region_tab_ui(ui));
+                ScrollArea::vertical()
+                    .auto_shrink([false, false])
+                    .id_salt("region")
+                    .show(ui, |ui| self.region_tab_ui(ui));
             }
             Tab::Language => self.language_tab_ui(ui),
             Tab::Review => {
-                ScrollArea::vertical().auto_shrink([false, false]).id_salt("review").show(ui, |ui| self.review_tab_ui(ui));
+                ScrollArea::vertical()
+                    .auto_shrink([false, false])
+                    .id_salt("review")
+                    .show(ui, |ui| self.review_tab_ui(ui));
             }
         }
     }
@@ -319,7 +381,13 @@ impl StudioApp {
     fn canvas_ui(&mut self, ui: &mut Ui) {
         self.canvas.pan(ui.ctx());
         let rect = ui.available_rect_before_wrap();
-        self.canvas.ui(ui, &mut self.session, &mut self.tools, &mut self.state, &self.settings);
+        self.canvas.ui(
+            ui,
+            &mut self.session,
+            &mut self.tools,
+            &mut self.state,
+            &self.settings,
+        );
         if self.session.found.is_some() {
             self.found_words_ui(ui.ctx(), rect);
         }
@@ -338,7 +406,9 @@ impl StudioApp {
     fn end_mention(&mut self, ctx: &egui::Context) {
         let is_focused = ctx.memory(|memory| memory.focused().is_some());
         let is_elsewhere = self.state.tab != Tab::Language;
-        if is_elsewhere || (!is_focused && self.tools.active() != ToolKind::Select && !ctx.egui_is_using_pointer()) {
+        if is_elsewhere
+            || (!is_focused && self.tools.active() != ToolKind::Select && !ctx.egui_is_using_pointer())
+        {
             self.state.mention = None;
         }
     }
@@ -361,7 +431,10 @@ impl eframe::App for StudioApp {
             self.remember();
             if self.session.is_failing() && !self.state.is_closing {
                 self.state.is_closing = true;
-                self.session.notices.error(self.locale.text("changes are not saved; close again to lose them"));
+                self.session.notices.error(
+                    self.locale
+                        .text("changes are not saved; close again to lose them"),
+                );
                 ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
             } else if !self.session.is_failing() {
                 ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
@@ -380,31 +453,65 @@ impl eframe::App for StudioApp {
         self.take_keys(&ctx);
         self.take_dropped(&ctx);
         let bar = |ui: &Ui| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(6, 2));
-        Panel::top("menu").frame(bar(ui)).show(ui, |ui| self.menu_bar_ui(ui));
-        Panel::bottom("status").exact_size(26.0).frame(bar(ui)).show(ui, |ui| self.status_bar_ui(ui));
+        Panel::top("menu")
+            .frame(bar(ui))
+            .show(ui, |ui| self.menu_bar_ui(ui));
+        Panel::bottom("status")
+            .exact_size(26.0)
+            .frame(bar(ui))
+            .show(ui, |ui| self.status_bar_ui(ui));
         if self.session.list.is_some() || self.session.open().is_some() {
-            Panel::left("images").resizable(true).default_size(230.0).size_range(140.0..=480.0).show(ui, |ui| self.image_list_ui(ui));
+            Panel::left("images")
+                .resizable(true)
+                .default_size(230.0)
+                .size_range(140.0..=480.0)
+                .show(ui, |ui| self.image_list_ui(ui));
         }
         if self.session.open().is_some() {
-            Panel::right("inspector").resizable(true).default_size(330.0).size_range(240.0..=640.0).show(ui, |ui| {
-                Panel::top("regions").resizable(true).default_size(250.0).size_range(90.0..=900.0).frame(Frame::NONE.inner_margin(Margin { bottom: 4, ..Margin::ZERO })).show(ui, |ui| self.region_list_ui(ui));
-                self.inspector_ui(ui);
-            });
-            Panel::left("tools").exact_size(40.0).resizable(false).frame(Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(4, 2))).show(ui, |ui| {
-                ScrollArea::vertical().id_salt("tools").scroll_bar_visibility(egui::scroll_area::ScrollBarVisibility::AlwaysHidden).show(ui, |ui| self.tool_bar_ui(ui));
-            });
-            Panel::top("options").exact_size(30.0).frame(bar(ui)).show(ui, |ui| self.tool_options_ui(ui));
+            Panel::right("inspector")
+                .resizable(true)
+                .default_size(330.0)
+                .size_range(240.0..=640.0)
+                .show(ui, |ui| {
+                    Panel::top("regions")
+                        .resizable(true)
+                        .default_size(250.0)
+                        .size_range(90.0..=900.0)
+                        .frame(Frame::NONE.inner_margin(Margin {
+                            bottom: 4,
+                            ..Margin::ZERO
+                        }))
+                        .show(ui, |ui| self.region_list_ui(ui));
+                    self.inspector_ui(ui);
+                });
+            Panel::left("tools")
+                .exact_size(40.0)
+                .resizable(false)
+                .frame(Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(4, 2)))
+                .show(ui, |ui| {
+                    ScrollArea::vertical()
+                        .id_salt("tools")
+                        .scroll_bar_visibility(egui::scroll_area::ScrollBarVisibility::AlwaysHidden)
+                        .show(ui, |ui| self.tool_bar_ui(ui));
+                });
+            Panel::top("options")
+                .exact_size(30.0)
+                .frame(bar(ui))
+                .show(ui, |ui| self.tool_options_ui(ui));
         }
-        CentralPanel::default().frame(Frame::NONE.fill(ui.visuals().panel_fill)).show(ui, |ui| {
-            if self.session.open().is_some() {
-                self.canvas_ui(ui);
-            } else {
-                self.welcome_ui(ui);
-            }
-        });
+        CentralPanel::default()
+            .frame(Frame::NONE.fill(ui.visuals().panel_fill))
+            .show(ui, |ui| {
+                if self.session.open().is_some() {
+                    self.canvas_ui(ui);
+                } else {
+                    self.welcome_ui(ui);
+                }
+            });
         self.end_mention(&ctx);
         self.dialog_ui(&ctx);
-        self.notifications.ui(&ctx, &mut self.session.notices, self.locale);
+        self.notifications
+            .ui(&ctx, &mut self.session.notices, self.locale);
         self.run_queue(&ctx);
         if std::mem::take(&mut self.is_first_frame) {
             ctx.request_repaint_after(Duration::from_millis(50));

@@ -23,13 +23,27 @@ const LEFT_OUT: [Command; 6] = [
     Command::Import,
 ];
 
-const TEXTS: [&str; 8] = ["a", "scratch ", "@", "[[r1]]", "杯子", "<|mt_start|><|mt_0003|><|mt_0260|><|mt_end|>", "\n", "status:draft"];
+const TEXTS: [&str; 8] = [
+    "a",
+    "scratch ",
+    "@",
+    "[[r1]]",
+    "杯子",
+    "<|mt_start|><|mt_0003|><|mt_0260|><|mt_end|>",
+    "\n",
+    "status:draft",
+];
 
 #[test]
 fn a_monkey_breaks_nothing_and_loses_nothing() {
-    let seconds = std::env::var("SAMTOK_MONKEY_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let seconds = std::env::var("SAMTOK_MONKEY_SECONDS")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
     let length = seconds.map_or(USUAL, Duration::from_secs);
-    let seed = std::env::var("SAMTOK_MONKEY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed = std::env::var("SAMTOK_MONKEY_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
     let mut random = Rng::new(seed);
     let mut desk = Desk::new(4);
     let start = Instant::now();
@@ -48,7 +62,10 @@ fn a_monkey_breaks_nothing_and_loses_nothing() {
     let (half, end) = (memory_at_half.unwrap_or(0), resident_mb().unwrap_or(0));
     eprintln!("seed {seed}: {actions} actions in {length:?}, {half} MB at half time and {end} MB at the end");
     if length > Duration::from_secs(60) {
-        assert!(end < half + half / 4 + 50, "memory grows: {half} MB at half time, {end} MB at the end");
+        assert!(
+            end < half + half / 4 + 50,
+            "memory grows: {half} MB at half time, {end} MB at the end"
+        );
     }
 }
 
@@ -62,9 +79,26 @@ fn act(desk: &mut Desk, random: &mut Rng) {
             }
         }
         2 => {
-            let keys = [Key::Escape, Key::Enter, Key::Backspace, Key::Delete, Key::Tab, Key::ArrowLeft, Key::Space, Key::Num1, Key::B, Key::V, Key::R];
+            let keys = [
+                Key::Escape,
+                Key::Enter,
+                Key::Backspace,
+                Key::Delete,
+                Key::Tab,
+                Key::ArrowLeft,
+                Key::Space,
+                Key::Num1,
+                Key::B,
+                Key::V,
+                Key::R,
+            ];
             let key = keys[below(random, keys.len())];
-            let modifiers = [Modifiers::NONE, Modifiers::SHIFT, Modifiers::COMMAND, Modifiers::ALT][below(random, 4)];
+            let modifiers = [
+                Modifiers::NONE,
+                Modifiers::SHIFT,
+                Modifiers::COMMAND,
+                Modifiers::ALT,
+            ][below(random, 4)];
             if !(key == Key::Q && modifiers.command) {
                 desk.press_with(modifiers, key);
             }
@@ -73,7 +107,11 @@ fn act(desk: &mut Desk, random: &mut Rng) {
         4 | 5 => {
             // Anywhere in the window, but not on the menus that open dialogs of the system.
             let at = Pos2::new(below(random, 1280) as f32, 30.0 + below(random, 740) as f32);
-            let button = if below(random, 4) == 0 { PointerButton::Secondary } else { PointerButton::Primary };
+            let button = if below(random, 4) == 0 {
+                PointerButton::Secondary
+            } else {
+                PointerButton::Primary
+            };
             desk.move_to(at);
             desk.button(at, button, true, Modifiers::NONE);
             desk.button(at, button, false, Modifiers::NONE);
@@ -83,23 +121,40 @@ fn act(desk: &mut Desk, random: &mut Rng) {
                 unit: egui::MouseWheelUnit::Line,
                 delta: egui::vec2(0.0, below(random, 5) as f32 - 2.0),
                 phase: egui::TouchPhase::Move,
-                modifiers: if below(random, 3) == 0 { Modifiers::COMMAND } else { Modifiers::NONE },
+                modifiers: if below(random, 3) == 0 {
+                    Modifiers::COMMAND
+                } else {
+                    Modifiers::NONE
+                },
                 source: egui::MouseWheelSource::Wheel,
             });
             desk.step(1);
         }
         7 => {
-            desk.harness.event(Event::Paste(TEXTS[below(random, TEXTS.len())].to_owned()));
+            desk.harness
+                .event(Event::Paste(TEXTS[below(random, TEXTS.len())].to_owned()));
             desk.step(1);
         }
         _ => {
             if desk.app().canvas.view().is_none() {
                 return desk.step(1);
             }
-            let point = |random: &mut Rng| (below(random, 240) as f32 - 20.0, below(random, 200) as f32 - 20.0);
+            let point =
+                |random: &mut Rng| (below(random, 240) as f32 - 20.0, below(random, 200) as f32 - 20.0);
             let points: Vec<(f32, f32)> = (0..1 + below(random, 6)).map(|_| point(random)).collect();
-            let button = [PointerButton::Primary, PointerButton::Primary, PointerButton::Secondary, PointerButton::Middle][below(random, 4)];
-            let modifiers = [Modifiers::NONE, Modifiers::NONE, Modifiers::SHIFT, Modifiers::ALT, Modifiers::COMMAND][below(random, 5)];
+            let button = [
+                PointerButton::Primary,
+                PointerButton::Primary,
+                PointerButton::Secondary,
+                PointerButton::Middle,
+            ][below(random, 4)];
+            let modifiers = [
+                Modifiers::NONE,
+                Modifiers::NONE,
+                Modifiers::SHIFT,
+                Modifiers::ALT,
+                Modifiers::COMMAND,
+            ][below(random, 5)];
             desk.drag_with(&points, button, modifiers);
         }
     }
@@ -118,7 +173,9 @@ fn look_at_disk(desk: &mut Desk) {
     if desk.app().session.open().is_none() {
         return;
     }
-    desk.until("saving", |app| app.session.is_saved() && app.session.open().is_some_and(|open| open.live_mask().is_none()));
+    desk.until("saving", |app| {
+        app.session.is_saved() && app.session.open().is_some_and(|open| open.live_mask().is_none())
+    });
     let open = desk.app().session.open().unwrap();
     let on_disk = Sidecar::open(&sidecar_path(&open.path)).unwrap().1;
     match on_disk {

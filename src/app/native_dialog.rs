@@ -24,7 +24,12 @@ impl NativeDialog {
     ///
     /// # Errors
     /// If the system refuses a thread.
-    pub(super) fn open(ctx: &egui::Context, wish: PathWish, title: &str, folder: Option<PathBuf>) -> io::Result<Self> {
+    pub(super) fn open(
+        ctx: &egui::Context,
+        wish: PathWish,
+        title: &str,
+        folder: Option<PathBuf>,
+    ) -> io::Result<Self> {
         let mut dialog = rfd::AsyncFileDialog::new().set_title(title);
         if let Some(folder) = folder {
             dialog = dialog.set_directory(folder);
@@ -39,7 +44,10 @@ impl NativeDialog {
         // The dialog is made here, as some systems demand, and waited for elsewhere.
         let named = thread::Builder::new().name("samtok-dialog".to_owned());
         match wish {
-            PathWish::Folder | PathWish::ModelFolder | PathWish::ExportTo { .. } | PathWish::ImportFolder { .. } => {
+            PathWish::Folder
+            | PathWish::ModelFolder
+            | PathWish::ExportTo { .. }
+            | PathWish::ImportFolder { .. } => {
                 let chosen = dialog.pick_folder();
                 named.spawn(move || run(pollster::block_on(chosen)))?;
             }
@@ -48,7 +56,9 @@ impl NativeDialog {
                 named.spawn(move || run(pollster::block_on(chosen)))?;
             }
             PathWish::ModelFile => {
-                let chosen = dialog.add_filter("Weights", &["safetensors", "pth", "pt"]).pick_file();
+                let chosen = dialog
+                    .add_filter("Weights", &["safetensors", "pth", "pt"])
+                    .pick_file();
                 named.spawn(move || run(pollster::block_on(chosen)))?;
             }
             PathWish::ImportFile { .. } => {

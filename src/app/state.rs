@@ -52,7 +52,10 @@ pub(super) enum Dialog {
     /// A command by typing.
     Palette { typed: String, chosen: usize },
     /// The keys, to read and to change.
-    KeySheet { typed: String, listening: Option<Command> },
+    KeySheet {
+        typed: String,
+        listening: Option<Command>,
+    },
     /// The label of the selected regions.
     Label { typed: String },
     /// The comment of a rejection.
@@ -147,7 +150,11 @@ impl UiState {
 }
 
 /// How the canvas is shown with these settings.
-pub(super) fn display(state: &UiState, settings: &crate::settings::Settings, is_solo: bool) -> DisplaySettings {
+pub(super) fn display(
+    state: &UiState,
+    settings: &crate::settings::Settings,
+    is_solo: bool,
+) -> DisplaySettings {
     let mut display = DisplaySettings {
         tone: state.tone,
         has_pixel_grid: settings.has_grid,

@@ -32,7 +32,10 @@ impl Desk {
     }
 
     fn with_model(images: usize, model: &str) -> Self {
-        let choice = ModelChoice { path: Some(model.into()), ..ModelChoice::default() };
+        let choice = ModelChoice {
+            path: Some(model.into()),
+            ..ModelChoice::default()
+        };
         Self::build(images, Some(choice), scripted::load)
     }
 
@@ -51,12 +54,24 @@ impl Desk {
                     [if is_bright { 220 } else { 30 }, 60, number as u8]
                 })
                 .collect();
-            write_rgb_png(&folder.path().join(format!("{number}.png")), &RgbImage { size: SIZE, pixels }).unwrap();
+            write_rgb_png(
+                &folder.path().join(format!("{number}.png")),
+                &RgbImage { size: SIZE, pixels },
+            )
+            .unwrap();
         }
         let settings = folder.path().join(".settings").join("settings.json");
-        let seen = Settings { is_hint_seen: true, ..Settings::default() };
+        let seen = Settings {
+            is_hint_seen: true,
+            ..Settings::default()
+        };
         seen.write(&settings).unwrap();
-        let options = StartOptions { path: Some(folder.path().to_path_buf()), model, settings: Some(settings), cache: None };
+        let options = StartOptions {
+            path: Some(folder.path().to_path_buf()),
+            model,
+            settings: Some(settings),
+            cache: None,
+        };
         let harness = Harness::builder()
             .with_size(egui::vec2(1280.0, 800.0))
             .with_max_steps(4)
@@ -65,7 +80,9 @@ impl Desk {
             .wgpu()
             .build_eframe(move |context| StudioApp::new(context, options, load).expect("the app starts"));
         let mut desk = Self { folder, harness };
-        desk.until("the first image", |app| app.session.open().is_some() && !matches!(app.session.model, ModelState::Loading));
+        desk.until("the first image", |app| {
+            app.session.open().is_some() && !matches!(app.session.model, ModelState::Loading)
+        });
         desk.step(3);
         desk
     }
@@ -84,7 +101,11 @@ impl Desk {
     pub(super) fn until(&mut self, what: &str, is_so: impl Fn(&StudioApp) -> bool) {
         let start = Instant::now();
         while !is_so(self.app()) {
-            assert!(start.elapsed() < Duration::from_secs(60), "still waiting for {what}: {:?}", self.app().session.notices.all());
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "still waiting for {what}: {:?}",
+                self.app().session.notices.all()
+            );
             self.step(1);
             std::thread::sleep(Duration::from_millis(3));
         }
@@ -106,11 +127,20 @@ impl Desk {
 
     /// Where a pixel of the image is in the window.
     fn at(&self, x: f32, y: f32) -> Pos2 {
-        self.app().canvas.view().expect("an image is shown").ui_from_image(ImagePoint::new(x, y))
+        self.app()
+            .canvas
+            .view()
+            .expect("an image is shown")
+            .ui_from_image(ImagePoint::new(x, y))
     }
 
     pub(super) fn button(&mut self, at: Pos2, button: PointerButton, pressed: bool, modifiers: Modifiers) {
-        self.harness.event(Event::PointerButton { pos: at, button, pressed, modifiers });
+        self.harness.event(Event::PointerButton {
+            pos: at,
+            button,
+            pressed,
+            modifiers,
+        });
         self.step(1);
     }
 
@@ -145,11 +175,19 @@ impl Desk {
 
     fn areas(&self) -> Vec<u64> {
         let open = self.app().session.open().unwrap();
-        open.document().regions.iter().map(|region| region.mask.rle.area()).collect()
+        open.document()
+            .regions
+            .iter()
+            .map(|region| region.mask.rle.area())
+            .collect()
     }
 
     fn mask(&self, place: usize) -> Mask {
-        Mask::from_rle(&self.app().session.open().unwrap().document().regions[place].mask.rle)
+        Mask::from_rle(
+            &self.app().session.open().unwrap().document().regions[place]
+                .mask
+                .rle,
+        )
     }
 
     fn saved(&mut self) {
@@ -171,9 +209,18 @@ fn every_tool_makes_a_region() {
     desk.press(Key::O);
     desk.drag(&[(50.0, 10.0), (60.0, 20.0), (90.0, 50.0)]);
     let ellipse = desk.areas()[1] as f64;
-    assert!((ellipse - 20.0 * 20.0 * std::f64::consts::PI).abs() < 40.0, "{ellipse}");
+    assert!(
+        (ellipse - 20.0 * 20.0 * std::f64::consts::PI).abs() < 40.0,
+        "{ellipse}"
+    );
     desk.press(Key::L);
-    desk.drag(&[(100.0, 10.0), (140.0, 10.0), (140.0, 50.0), (100.0, 50.0), (100.0, 12.0)]);
+    desk.drag(&[
+        (100.0, 10.0),
+        (140.0, 10.0),
+        (140.0, 50.0),
+        (100.0, 50.0),
+        (100.0, 12.0),
+    ]);
     assert!((desk.areas()[2] as i64 - 1600).abs() < 60, "{:?}", desk.areas());
     desk.press(Key::P);
     for (x, y) in [(150.0, 100.0), (190.0, 100.0), (190.0, 140.0)] {
@@ -196,11 +243,22 @@ fn every_tool_makes_a_region() {
     desk.press(Key::Q);
     desk.press(Key::Escape);
     desk.click(150.0, 60.0);
-    desk.until("the proposal", |app| app.session.proposal.as_ref().is_some_and(|proposal| proposal.mask().is_some()));
+    desk.until("the proposal", |app| {
+        app.session
+            .proposal
+            .as_ref()
+            .is_some_and(|proposal| proposal.mask().is_some())
+    });
     desk.press(Key::Enter);
     assert_eq!(desk.mask(6).bounding_box(), Some(PixelRect::new(140, 50, 20, 20)));
     desk.until("words of all regions", |app| {
-        app.session.open().unwrap().document().regions.iter().all(|region| region.words.is_some())
+        app.session
+            .open()
+            .unwrap()
+            .document()
+            .regions
+            .iter()
+            .all(|region| region.words.is_some())
     });
     for _ in 0..8 {
         desk.press_with(Modifiers::COMMAND, Key::Z);
@@ -273,7 +331,11 @@ fn a_caption_mentions_a_region_by_key_and_by_click() {
     desk.type_text("beside @nu");
     desk.press(Key::Enter);
     desk.step(2);
-    let caption = |desk: &Desk| desk.app().session.open().unwrap().document().regions[1].captions[0].text.clone();
+    let caption = |desk: &Desk| {
+        desk.app().session.open().unwrap().document().regions[1].captions[0]
+            .text
+            .clone()
+    };
     assert_eq!(caption(&desk), "beside [[r1]]");
     desk.type_text(" and ");
     desk.click(120.0, 120.0);
@@ -299,7 +361,11 @@ fn a_conversation_of_two_rounds() {
     desk.step(3);
     desk.type_text("Why?");
     let turns = |desk: &Desk| -> Vec<String> {
-        desk.app().session.open().unwrap().document().conversations[0].turns.iter().map(|turn| turn.text.clone()).collect()
+        desk.app().session.open().unwrap().document().conversations[0]
+            .turns
+            .iter()
+            .map(|turn| turn.text.clone())
+            .collect()
     };
     assert_eq!(turns(&desk), ["[[r1]] What is this?", "", "Why?", ""]);
     desk.press(Key::Escape);
@@ -312,16 +378,23 @@ fn review_by_keyboard() {
     let mut desk = Desk::new(3);
     let first = desk.path(0);
     desk.press_with(Modifiers::COMMAND, Key::Enter);
-    desk.until("the next image", |app| app.session.open().is_some_and(|open| open.path != first));
+    desk.until("the next image", |app| {
+        app.session.open().is_some_and(|open| open.path != first)
+    });
     desk.press(Key::A);
-    desk.until("the image before", |app| app.session.open().is_some_and(|open| open.path == first));
+    desk.until("the image before", |app| {
+        app.session.open().is_some_and(|open| open.path == first)
+    });
     assert_eq!(desk.app().session.open().unwrap().document().status, Status::Done);
     desk.press_with(Modifiers::COMMAND | Modifiers::SHIFT, Key::R);
     desk.type_text("ragged");
     desk.press_with(Modifiers::COMMAND, Key::Enter);
     desk.saved();
     let document = Sidecar::open(&sidecar_path(&first)).unwrap().1.unwrap();
-    assert_eq!((document.status, document.notes.as_str()), (Status::Rejected, "ragged"));
+    assert_eq!(
+        (document.status, document.notes.as_str()),
+        (Status::Rejected, "ragged")
+    );
 }
 
 #[test]
@@ -329,14 +402,18 @@ fn changes_of_others_appear() {
     let mut desk = Desk::new(1);
     desk.press(Key::R);
     desk.drag(&[(10.0, 10.0), (50.0, 50.0)]);
-    desk.until("words", |app| app.session.open().unwrap().document().regions[0].words.is_some());
+    desk.until("words", |app| {
+        app.session.open().unwrap().document().regions[0].words.is_some()
+    });
     desk.saved();
     let (mut sidecar, document) = Sidecar::open(&sidecar_path(&desk.path(0))).unwrap();
     let mut document = document.unwrap();
     document.regions[0].label = "from elsewhere".to_owned();
     sidecar.save(&document).unwrap();
     desk.press(Key::F5);
-    desk.until("the merge", |app| app.session.open().unwrap().document().regions[0].label == "from elsewhere");
+    desk.until("the merge", |app| {
+        app.session.open().unwrap().document().regions[0].label == "from elsewhere"
+    });
     desk.step(2);
     desk.harness.get_by_label("Region r1 from elsewhere");
 }
@@ -351,13 +428,17 @@ fn a_broken_model_leaves_the_window_working() {
     desk.click_label("no model");
     desk.click_label("Built-in model");
     desk.until("the model", |app| app.session.model_info().is_some());
-    desk.until("words", |app| app.session.open().unwrap().document().regions[0].words.is_some());
+    desk.until("words", |app| {
+        app.session.open().unwrap().document().regions[0].words.is_some()
+    });
 }
 
 #[test]
 fn a_model_that_panics_is_told() {
     let mut desk = Desk::with_model(1, "panics");
-    desk.until("the failure", |app| matches!(app.session.model, ModelState::Failed(_)));
+    desk.until("the failure", |app| {
+        matches!(app.session.model, ModelState::Failed(_))
+    });
     desk.press(Key::R);
     desk.drag(&[(10.0, 10.0), (50.0, 50.0)]);
     desk.saved();
@@ -374,7 +455,14 @@ fn words_for_the_folder_can_be_stopped() {
     desk.step(2);
     desk.click_label("Stop");
     desk.until("the end", |app| app.session.batch.title.is_none());
-    assert!(desk.app().session.notices.all().iter().any(|notice| notice.text.contains("stopped before the end")));
+    assert!(
+        desk.app()
+            .session
+            .notices
+            .all()
+            .iter()
+            .any(|notice| notice.text.contains("stopped before the end"))
+    );
 }
 
 #[test]
@@ -396,7 +484,10 @@ fn the_palette_and_the_key_sheet_change_the_window() {
     desk.type_text("画笔");
     desk.click_label("画笔: B");
     desk.press(Key::F9);
-    assert_eq!(desk.app().settings.keys_of(Command::ToolBrush), ["F9".parse().unwrap()]);
+    assert_eq!(
+        desk.app().settings.keys_of(Command::ToolBrush),
+        ["F9".parse().unwrap()]
+    );
     desk.press(Key::Escape);
     desk.press(Key::F9);
     assert_eq!(desk.app().tools.active(), ToolKind::Brush);
@@ -424,7 +515,11 @@ fn zooming_stays_at_the_pointer_and_panning_works_during_any_tool() {
     desk.button(at, PointerButton::Middle, true, Modifiers::NONE);
     desk.move_to(to);
     desk.button(to, PointerButton::Middle, false, Modifiers::NONE);
-    assert!(desk.at(60.0, 40.0).distance(to) < 2.0, "{:?} {to:?}", desk.at(60.0, 40.0));
+    assert!(
+        desk.at(60.0, 40.0).distance(to) < 2.0,
+        "{:?} {to:?}",
+        desk.at(60.0, 40.0)
+    );
     assert!(desk.areas().is_empty());
 }
 
@@ -434,9 +529,17 @@ fn the_default_model_answers_in_the_real_window() {
     desk.press(Key::R);
     desk.drag(&[(60.0, 40.0), (100.0, 80.0)]);
     desk.until("words", |app| {
-        app.session.open().unwrap().document().regions.first().is_some_and(|region| region.words.as_ref().is_some_and(|words| words.iou.is_some()))
+        app.session
+            .open()
+            .unwrap()
+            .document()
+            .regions
+            .first()
+            .is_some_and(|region| region.words.as_ref().is_some_and(|words| words.iou.is_some()))
     });
-    desk.until("the rebuilt mask", |app| !app.session.open().unwrap().rebuilt.is_empty());
+    desk.until("the rebuilt mask", |app| {
+        !app.session.open().unwrap().rebuilt.is_empty()
+    });
     desk.press(Key::T);
     desk.step(2);
     desk.harness.get_by_label("rebuilt from the words");
@@ -447,13 +550,19 @@ fn the_default_model_answers_in_the_real_window() {
 #[test]
 fn nothing_is_drawn_when_nothing_happens() {
     let mut desk = Desk::new(2);
-    desk.until("rest", |app| !app.session.is_network_busy && app.session.is_saved());
+    desk.until("rest", |app| {
+        !app.session.is_network_busy && app.session.is_saved()
+    });
     std::thread::sleep(Duration::from_millis(300));
     for _ in 0..20 {
         desk.step(1);
         std::thread::sleep(Duration::from_millis(10));
     }
     let wishes = desk.harness.ctx.has_requested_repaint();
-    assert!(!wishes, "the window asks for frames while it rests: {:?}", desk.harness.ctx.repaint_causes());
+    assert!(
+        !wishes,
+        "the window asks for frames while it rests: {:?}",
+        desk.harness.ctx.repaint_causes()
+    );
     let _: Pos2 = pos2(0.0, 0.0);
 }

@@ -3,9 +3,9 @@
 use eframe::egui::{self, Color32, CornerRadius, FontFamily, FontId, Stroke, TextStyle, Visuals, vec2};
 
 use super::render::Rgb;
+use crate::dataset::Status;
 use crate::session::Severity;
 use crate::settings::Theme;
-use crate::dataset::Status;
 
 /// What marks the active thing.
 pub(super) const ACCENT: Color32 = Color32::from_rgb(0x3d, 0x8b, 0xfd);
@@ -22,15 +22,43 @@ pub(super) const PROPOSAL: Rgb = [0x3d, 0x8b, 0xfd];
 /// Sets fonts, spacing and colours.
 pub(super) fn apply(ctx: &egui::Context, theme: Theme, scale: f32) {
     let is_dark = theme == Theme::Dark;
-    ctx.set_theme(if is_dark { egui::Theme::Dark } else { egui::Theme::Light });
-    let mut visuals = if is_dark { Visuals::dark() } else { Visuals::light() };
-    visuals.selection.bg_fill = if is_dark { Color32::from_rgb(0x1f, 0x4b, 0x87) } else { Color32::from_rgb(0xb5, 0xd3, 0xff) };
+    ctx.set_theme(if is_dark {
+        egui::Theme::Dark
+    } else {
+        egui::Theme::Light
+    });
+    let mut visuals = if is_dark {
+        Visuals::dark()
+    } else {
+        Visuals::light()
+    };
+    visuals.selection.bg_fill = if is_dark {
+        Color32::from_rgb(0x1f, 0x4b, 0x87)
+    } else {
+        Color32::from_rgb(0xb5, 0xd3, 0xff)
+    };
     visuals.selection.stroke = Stroke::new(1.0, if is_dark { Color32::WHITE } else { Color32::BLACK });
     visuals.hyperlink_color = ACCENT;
-    visuals.panel_fill = if is_dark { Color32::from_gray(0x1e) } else { Color32::from_gray(0xf6) };
-    visuals.window_fill = if is_dark { Color32::from_gray(0x26) } else { Color32::WHITE };
-    visuals.extreme_bg_color = if is_dark { Color32::from_gray(0x14) } else { Color32::WHITE };
-    visuals.faint_bg_color = if is_dark { Color32::from_gray(0x24) } else { Color32::from_gray(0xec) };
+    visuals.panel_fill = if is_dark {
+        Color32::from_gray(0x1e)
+    } else {
+        Color32::from_gray(0xf6)
+    };
+    visuals.window_fill = if is_dark {
+        Color32::from_gray(0x26)
+    } else {
+        Color32::WHITE
+    };
+    visuals.extreme_bg_color = if is_dark {
+        Color32::from_gray(0x14)
+    } else {
+        Color32::WHITE
+    };
+    visuals.faint_bg_color = if is_dark {
+        Color32::from_gray(0x24)
+    } else {
+        Color32::from_gray(0xec)
+    };
     for widget in [
         &mut visuals.widgets.noninteractive,
         &mut visuals.widgets.inactive,
@@ -40,10 +68,21 @@ pub(super) fn apply(ctx: &egui::Context, theme: Theme, scale: f32) {
     ] {
         widget.corner_radius = CornerRadius::same(4);
     }
-    let text = if is_dark { Color32::from_gray(0xd8) } else { Color32::from_gray(0x22) };
+    let text = if is_dark {
+        Color32::from_gray(0xd8)
+    } else {
+        Color32::from_gray(0x22)
+    };
     visuals.widgets.noninteractive.fg_stroke.color = text;
     visuals.widgets.inactive.fg_stroke.color = text;
-    ctx.set_visuals_of(if is_dark { egui::Theme::Dark } else { egui::Theme::Light }, visuals);
+    ctx.set_visuals_of(
+        if is_dark {
+            egui::Theme::Dark
+        } else {
+            egui::Theme::Light
+        },
+        visuals,
+    );
     ctx.all_styles_mut(|style| {
         style.spacing.item_spacing = vec2(6.0, 5.0);
         style.spacing.button_padding = vec2(7.0, 3.0);
@@ -80,7 +119,8 @@ pub(super) fn dot(ui: &mut egui::Ui, color: Color32, is_filled: bool) -> egui::R
     if is_filled {
         ui.painter().circle_filled(rect.center(), 4.5, color);
     } else {
-        ui.painter().circle_stroke(rect.center(), 4.0, Stroke::new(1.2, color));
+        ui.painter()
+            .circle_stroke(rect.center(), 4.0, Stroke::new(1.2, color));
     }
     response
 }
@@ -89,10 +129,12 @@ pub(super) fn dot(ui: &mut egui::Ui, color: Color32, is_filled: bool) -> egui::R
 pub(super) fn warning(ui: &mut egui::Ui, color: Color32) -> egui::Response {
     let (rect, response) = ui.allocate_exact_size(vec2(13.0, 12.0), egui::Sense::hover());
     let corners = vec![rect.center_top(), rect.right_bottom(), rect.left_bottom()];
-    ui.painter().add(egui::Shape::convex_polygon(corners, color, Stroke::NONE));
+    ui.painter()
+        .add(egui::Shape::convex_polygon(corners, color, Stroke::NONE));
     let middle = rect.center_top() + vec2(0.0, 3.8);
     let dark = Color32::from_black_alpha(220);
-    ui.painter().line_segment([middle, middle + vec2(0.0, 3.6)], Stroke::new(1.6, dark));
+    ui.painter()
+        .line_segment([middle, middle + vec2(0.0, 3.6)], Stroke::new(1.6, dark));
     ui.painter().circle_filled(middle + vec2(0.0, 6.0), 0.9, dark);
     response
 }
@@ -100,7 +142,11 @@ pub(super) fn warning(ui: &mut egui::Ui, color: Color32) -> egui::Response {
 /// Black or white, whichever is read better on `rgb`.
 pub(super) fn text_on(rgb: Rgb) -> Color32 {
     let [red, green, blue] = rgb.map(f32::from);
-    if 0.299 * red + 0.587 * green + 0.114 * blue > 140.0 { Color32::BLACK } else { Color32::WHITE }
+    if 0.299 * red + 0.587 * green + 0.114 * blue > 140.0 {
+        Color32::BLACK
+    } else {
+        Color32::WHITE
+    }
 }
 
 /// The colour of a message.

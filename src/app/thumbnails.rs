@@ -61,6 +61,8 @@ impl Thumbnails {
 
 impl std::fmt::Debug for Thumbnails {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Thumbnails").field("kept", &self.kept.len()).finish_non_exhaustive()
+        f.debug_struct("Thumbnails")
+            .field("kept", &self.kept.len())
+            .finish_non_exhaustive()
     }
 }

@@ -107,6 +107,43 @@ struct Added {
     conversation: Option<String>,
 }
 
+impl Added {
+    /// Finds what was added to `before` in `merged`, where another program may have taken the same ids.
+    fn follow(&mut self, before: &Document, merged: &Document) {
+        for id in &mut self.regions {
+            let Some(added) = before.regions.iter().find(|region| region.id == *id) else {
+                continue;
+            };
+            let is_it = |region: &&Region| {
+                (&region.mask.rle, &region.label) == (&added.mask.rle, &added.label)
+                    && region.words == added.words
+            };
+            let same = merged.regions.iter().filter(is_it);
+            let found = same
+                .clone()
+                .find(|region| region.id == *id)
+                .or_else(|| same.last());
+            if let Some(found) = found {
+                id.clone_from(&found.id);
+            }
+        }
+        if let Some(id) = &mut self.conversation {
+            let added = before.conversations.iter().find(|known| known.id == *id);
+            let is_it = |known: &&Conversation| {
+                added.is_some_and(|added| known.task == added.task && known.turns == added.turns)
+            };
+            let mut same = merged.conversations.iter().filter(is_it);
+            if let Some(found) = same
+                .clone()
+                .find(|known| known.id == *id)
+                .or_else(|| same.next_back())
+            {
+                id.clone_from(&found.id);
+            }
+        }
+    }
+}
+
 pub(super) fn run(args: &AnnotateArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     args.check()?;
     let mut stages = global.stages();
@@ -119,7 +156,8 @@ pub(super) fn run(args: &AnnotateArgs, global: &GlobalArgs, out: &mut dyn Write)
         Ok((image, blake3::hash(&bytes).to_hex().to_string()))
     })?;
     let size = image.size;
-    let (mut sidecar, document) = Sidecar::load(&args.image, size)?;
+    // What cannot be read is told before the network has worked for it.
+    Sidecar::load(&args.image, size)?;
     let (masks, failures) = inputs::read_masks(&args.masks, size, &limits);
     if masks.is_empty() {
         return Ok(ExitCode::NothingDone);
@@ -139,10 +177,18 @@ pub(super) fn run(args: &AnnotateArgs, global: &GlobalArgs, out: &mut dyn Write)
     let tokenized = encode::tokenize(&tokenizer, &embedded, &pixels, args.search, &mut stages)?;
 
     let image_ref = ImageRef::new(&args.image, size, Some(image_blake3));
+    let (mut sidecar, document) = Sidecar::load(&args.image, size)?;
     let mut document = opened(document, image_ref, sidecar.path());
-    let added = add(&mut document, args, &masks, &tokenized, &tokenizer);
+    let mut added = add(&mut document, args, &masks, &tokenized, &tokenizer);
     document.touch(Timestamp::now());
-    sidecar.save(&document)?;
+    let saved = sidecar.save_merging(&document)?;
+    for conflict in &saved.conflicts {
+        tracing::warn!("{conflict}: {}", sidecar.path().display());
+    }
+    if let Some(merged) = saved.merged {
+        added.follow(&document, &merged);
+        document = merged;
+    }
 
     if global.json {
         let regions = added.regions.iter().zip(&masks).zip(&tokenized).enumerate();

@@ -2,21 +2,69 @@
 
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
+use std::str::FromStr;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{ExitCode, GlobalArgs, diagnostics};
+use crate::interchange::training::Container;
 use crate::interchange::{Failure, Format, Progress, Stage};
+
+/// Everything that annotations can be converted to and from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Another program's annotations.
+    Interchange(Format),
+    /// Training data for language models.
+    Training(Container),
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Interchange(format) => format.name(),
+            Self::Training(container) => container.name(),
+        }
+    }
+
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::Interchange(format) => format.description(),
+            Self::Training(container) => container.description(),
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        let formats = Format::ALL.into_iter().map(Self::Interchange);
+        formats.chain(Container::ALL.into_iter().map(Self::Training))
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::all().find(|kind| kind.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            format!("no format is called {name:?}; choose one of {}", names.join(", "))
+        })
+    }
+}
 
 /// All formats with what they are, for the help.
 pub(super) fn format_list() -> String {
-    let width = Format::ALL
-        .iter()
-        .map(|format| format.name().len())
-        .max()
-        .unwrap_or(0);
-    let line = |format: &Format| format!("  {:<width$}  {}\n", format.name(), format.description());
-    format!("Formats:\n{}", Format::ALL.iter().map(line).collect::<String>())
+    let width = Kind::all().map(|kind| kind.name().len()).max().unwrap_or(0);
+    let list = |is_listed: fn(&Kind) -> bool| -> String {
+        let listed = Kind::all().filter(is_listed);
+        listed
+            .map(|kind| format!("  {:<width$}  {}\n", kind.name(), kind.description()))
+            .collect()
+    };
+    format!(
+        "Formats of other programs:\n{}\nTraining data for language models:\n{}",
+        list(|kind| matches!(kind, Kind::Interchange(_))),
+        list(|kind| matches!(kind, Kind::Training(_))),
+    )
 }
 
 /// Shows on a terminal how far a conversion is.

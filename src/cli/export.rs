@@ -2,11 +2,12 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use super::conversion::{self, Bar};
+use super::conversion::{self, Bar, Kind};
+use super::training_data::{self, TrainingArgs};
 use super::{ExitCode, GlobalArgs};
-use crate::interchange::{self, ExportOptions, Format, NoSuchFormat};
+use crate::interchange::training::ZoomTokenizer;
+use crate::interchange::{self, ExportOptions};
 
 /// Write the annotations of a folder in another format, and measure what is lost
 ///
@@ -19,7 +20,7 @@ pub(super) struct ExportArgs {
     folder: PathBuf,
     /// The format
     #[arg(long, value_name = "NAME")]
-    to: Target,
+    to: Kind,
     /// A new or empty folder for the files
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -29,41 +30,50 @@ pub(super) struct ExportArgs {
     /// Copy the images to where the format expects them
     #[arg(long)]
     copy_images: bool,
-}
-
-/// Everything that can be exported to.
-#[derive(Clone, Copy, Debug)]
-enum Target {
-    Interchange(Format),
-    // The formats for training (llava, jsonl, sharegpt, messages, rl-parquet) come here, by their own entry point.
-}
-
-impl FromStr for Target {
-    type Err = NoSuchFormat;
-
-    fn from_str(name: &str) -> Result<Self, NoSuchFormat> {
-        name.parse().map(Self::Interchange)
-    }
+    #[command(flatten)]
+    training: TrainingArgs,
 }
 
 pub(super) fn run(args: &ExportArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let Target::Interchange(format) = args.to;
     let options = ExportOptions {
         strict: args.strict,
         copy_images: args.copy_images,
     };
-    let mut bar = Bar::new(global);
-    let exported = interchange::export(&args.folder, format, &args.out, &options, &mut |progress| {
-        bar.show(progress)
-    });
-    bar.finish();
-    let report = exported?;
+    let (report, manifest) = match args.to {
+        Kind::Interchange(format) => {
+            args.training.refuse(format.name())?;
+            let mut bar = Bar::new(global);
+            let mut watch = |progress| bar.show(progress);
+            let exported = interchange::export(&args.folder, format, &args.out, &options, &mut watch);
+            bar.finish();
+            (exported?, None)
+        }
+        Kind::Training(container) => {
+            let training = args.training.options(container)?;
+            let mut zoom = args.training.zoom_tokenizer(global)?;
+            let zoom = zoom.as_mut().map(|zoom| zoom as &mut dyn ZoomTokenizer);
+            let mut bar = Bar::new(global);
+            let mut watch = |progress| bar.show(progress);
+            let exported =
+                interchange::export_training(&args.folder, &training, zoom, &args.out, &options, &mut watch);
+            bar.finish();
+            exported?
+        }
+    };
+    let manifest = manifest.filter(|_| report.is_written);
     if global.json {
-        super::write_json(out, &report.to_json())?;
+        let mut json = report.to_json();
+        if let (Some(manifest), Some(keys)) = (&manifest, json.as_object_mut()) {
+            keys.insert("training".to_owned(), training_data::summary(manifest));
+        }
+        super::write_json(out, &json)?;
     } else {
         write!(out, "{report}")?;
+        if let Some(manifest) = &manifest {
+            training_data::print(manifest, out)?;
+        }
         if report.is_written {
-            writeln!(out, "{} is in {}", format.description(), args.out.display())?;
+            writeln!(out, "{} is in {}", args.to.description(), args.out.display())?;
         }
     }
     Ok(conversion::ending(

@@ -2,13 +2,12 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::bail;
 
-use super::conversion::{self, Bar};
+use super::conversion::{self, Bar, Kind};
 use super::{ExitCode, GlobalArgs};
-use crate::interchange::{self, Format, ImportOptions, NoSuchFormat};
+use crate::interchange::{self, ImportOptions};
 
 /// Add annotations of another program to those of a folder of images
 ///
@@ -19,7 +18,7 @@ use crate::interchange::{self, Format, ImportOptions, NoSuchFormat};
 pub(super) struct ImportArgs {
     /// The format
     #[arg(long, value_name = "NAME")]
-    from: Source,
+    from: Kind,
     /// The file or folder in that format
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
@@ -31,28 +30,17 @@ pub(super) struct ImportArgs {
     strict: bool,
 }
 
-/// Everything that can be imported from.
-#[derive(Clone, Copy, Debug)]
-enum Source {
-    Interchange(Format),
-    // The formats for training (llava, jsonl, sharegpt, messages, rl-parquet) come here, by their own entry point.
-}
-
-impl FromStr for Source {
-    type Err = NoSuchFormat;
-
-    fn from_str(name: &str) -> Result<Self, NoSuchFormat> {
-        name.parse().map(Self::Interchange)
-    }
-}
-
 pub(super) fn run(args: &ImportArgs, global: &GlobalArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let Source::Interchange(format) = args.from;
     let options = ImportOptions { strict: args.strict };
     let mut bar = Bar::new(global);
-    let imported = interchange::import(format, &args.source, &args.into, &options, &mut |progress| {
-        bar.show(progress)
-    });
+    let mut watch = |progress| bar.show(progress);
+    let (source, into) = (&args.source, &args.into);
+    let imported = match args.from {
+        Kind::Interchange(format) => interchange::import(format, source, into, &options, &mut watch),
+        Kind::Training(container) => {
+            interchange::import_training(container, source, into, &options, &mut watch)
+        }
+    };
     bar.finish();
     let report = imported?;
     if global.json {

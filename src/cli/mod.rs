@@ -5,11 +5,13 @@
 
 mod annotate;
 mod bench;
+mod chat;
 mod check;
 mod conversion;
 mod decode;
 pub mod diagnostics;
 mod encode;
+mod engine;
 mod eval;
 mod exit_code;
 mod export;
@@ -18,6 +20,8 @@ mod inputs;
 mod model;
 mod output_files;
 mod progress;
+mod propose;
+mod score;
 mod segment;
 mod stages;
 mod stats;
@@ -25,6 +29,7 @@ mod table;
 pub mod threads;
 mod tokenize;
 mod train;
+mod training_data;
 mod words;
 
 use std::env;
@@ -120,6 +125,9 @@ enum Command {
     Import(import::ImportArgs),
     Model(model::ModelArgs),
     Bench(bench::BenchArgs),
+    Chat(chat::ChatArgs),
+    Propose(propose::ProposeArgs),
+    Score(score::ScoreArgs),
     Train(train::TrainArgs),
     Eval(eval::EvalArgs),
 }
@@ -150,9 +158,14 @@ impl Cli {
             return Ok(None);
         }
         if let Some(path) = self.path.as_ref().filter(|path| !path.exists()) {
-            anyhow::bail!("there is no such command, image or folder; `samtok --help` lists the commands: {}", path.display());
+            anyhow::bail!(
+                "there is no such command, image or folder; `samtok --help` lists the commands: {}",
+                path.display()
+            );
         }
-        let named = env::var_os(MODEL_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let named = env::var_os(MODEL_VARIABLE)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from);
         Ok(Some(WindowRequest {
             path: self.path.clone(),
             model: self.global.model.clone().or(named),
@@ -199,6 +212,9 @@ impl Cli {
             Command::Import(args) => import::run(args, global, out),
             Command::Model(args) => model::run(args, global, out),
             Command::Bench(args) => bench::run(args, global, out),
+            Command::Chat(args) => chat::run(args, global, out),
+            Command::Propose(args) => propose::run(args, global, out),
+            Command::Score(args) => score::run(args, global.json, out),
             Command::Train(args) => train::run(args, global, out),
             Command::Eval(args) => eval::run(args, global, out),
         }
@@ -208,6 +224,11 @@ impl Cli {
 impl GlobalArgs {
     fn limits(&self) -> Limits {
         Limits::with_max_pixels(self.max_megapixels * 1_000_000)
+    }
+
+    /// Whether the user named a model, by the flag or in the environment.
+    fn names_model(&self) -> bool {
+        self.model.is_some() || env::var_os(MODEL_VARIABLE).is_some_and(|value| !value.is_empty())
     }
 
     fn stages(&self) -> Stages {

@@ -182,6 +182,17 @@ impl Folder {
         Some(name)
     }
 
+    /// The name of the image that is at `path`, or whose sidecar is; `None` for everything else.
+    #[must_use]
+    pub fn image_at(&self, path: &Path) -> Option<String> {
+        let mut name = self.name_of(path)?;
+        if let Some(image) = image_of_sidecar(&name) {
+            name.truncate(image.len());
+            return Some(name);
+        }
+        is_image(&name).then_some(name)
+    }
+
     /// Lists all images at once.
     #[must_use]
     pub fn list(&self) -> Listing {

@@ -31,6 +31,6 @@ pub use self::document::{
 pub use self::edit::{ConversationChange, Edit, EditError, MaskChange, Mentions, RegionChange};
 pub use self::history::History;
 pub use self::merge::{Conflict, Merged};
-pub use self::store::{DatasetError, Saved, Sidecar, sidecar_path};
+pub use self::store::{DatasetError, Saved, Sidecar, remove_abandoned, sidecar_path};
 pub use self::timestamp::Timestamp;
 pub use self::vocabulary::{Color, Role, Status, Task};

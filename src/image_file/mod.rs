@@ -12,6 +12,7 @@ mod png_file;
 mod raster;
 pub mod resize;
 mod tiff_file;
+pub mod zoom;
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read as _, Seek as _};
@@ -20,7 +21,7 @@ use std::path::Path;
 pub use self::error::ImageFileError;
 pub use self::jpeg_file::encode_jpeg;
 pub use self::mask_file::{MaskFile, decode_mask, encode_mask_png, read_mask, write_mask_png};
-pub use self::png_file::write_rgb_png;
+pub use self::png_file::{encode_rgb_png, write_rgb_png};
 use crate::geometry::ImageSize;
 
 /// How large a file may be before it is refused.

@@ -12,6 +12,16 @@ use std::path::Path;
 /// # Errors
 /// [`ImageFileError`] where the folder is missing or may not be written, or the disk is full.
 pub fn write_rgb_png(path: &Path, image: &RgbImage) -> Result<(), ImageFileError> {
+    encode_rgb_png(image)
+        .and_then(|png| AtomicFile::write(path, &png, Existing::Replace))
+        .map_err(|error| ImageFileError::from_io(error, path))
+}
+
+/// The image as the bytes of an 8-bit RGB PNG file.
+///
+/// # Errors
+/// An image without pixels.
+pub fn encode_rgb_png(image: &RgbImage) -> io::Result<Vec<u8>> {
     let mut png = Vec::new();
     let encoded = PngEncoder::new(&mut png).write_image(
         &image.pixels,
@@ -19,10 +29,8 @@ pub fn write_rgb_png(path: &Path, image: &RgbImage) -> Result<(), ImageFileError
         image.size.height,
         ExtendedColorType::Rgb8,
     );
-    encoded
-        .map_err(io::Error::other)
-        .and_then(|()| AtomicFile::write(path, &png, Existing::Replace))
-        .map_err(|error| ImageFileError::from_io(error, path))
+    encoded.map_err(io::Error::other)?;
+    Ok(png)
 }
 
 #[cfg(test)]

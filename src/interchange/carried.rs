@@ -9,7 +9,7 @@ use crate::dataset::{Caption, DatasetError, Document, ImageRef, Region, format};
 use crate::geometry::ImageSize;
 use crate::mask::Rle;
 use serde_json::{Map, Value, json};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The key of our own in foreign files.
 pub(super) const KEY: &str = "samtok";
@@ -87,8 +87,8 @@ fn blank(size: ImageSize) -> Result<Rle> {
 #[derive(Debug)]
 pub(super) struct Assembly {
     image: FoundImage,
-    /// What every region read alone needs around it.
-    shell: Map<String, Value>,
+    /// The tokenizers as the file has them, by id.
+    tokenizers: Map<String, Value>,
     /// The document, without regions until the end.
     pub(super) document: Document,
     regions: Vec<Region>,
@@ -98,35 +98,37 @@ impl Assembly {
     /// Starts with what the file carries of our own, if it does.
     pub(super) fn new(image: FoundImage, carried: Option<&Value>, notes: &mut Notes) -> Self {
         let carried = carried.filter(|value| !value.is_null());
-        let (shell, document) = match carried.map(|value| Self::read(&image, value)) {
+        let fresh = || Document::new(ImageRef::new(&image.path, image.size, None));
+        let (tokenizers, document) = match carried.map(|value| Self::read(&image, value)) {
             Some(Some(read)) => read,
             Some(None) => {
                 notes.lost(UNREADABLE, &image.name, "");
-                Self::fresh(&image)
+                (Map::new(), fresh())
             }
-            None => Self::fresh(&image),
+            None => (Map::new(), fresh()),
         };
         Self {
             image,
-            shell,
+            tokenizers,
             document,
             regions: Vec::new(),
         }
     }
 
-    fn fresh(image: &FoundImage) -> (Map<String, Value>, Document) {
-        let document = Document::new(ImageRef::new(&image.path, image.size, None));
-        (shell(image, &Map::new()), document)
-    }
-
     fn read(image: &FoundImage, carried: &Value) -> Option<(Map<String, Value>, Document)> {
-        let carried = carried.as_object()?;
-        let shell = shell(image, carried);
-        let mut sidecar = carried.clone();
-        sidecar.extend(shell.clone());
+        let mut sidecar = carried.as_object()?.clone();
         sidecar.shift_remove("regions");
+        let keys = match sidecar.shift_remove("image") {
+            Some(Value::Object(keys)) => keys,
+            _ => Map::new(),
+        };
+        sidecar.insert("image".to_owned(), image_keys(image, keys));
         let document = format::read(&serde_json::to_vec(&sidecar).ok()?).ok()?;
-        Some((shell, document))
+        let tokenizers = match sidecar.shift_remove("tokenizers") {
+            Some(Value::Object(tokenizers)) => tokenizers,
+            _ => Map::new(),
+        };
+        Some((tokenizers, document))
     }
 
     /// The image.
@@ -166,20 +168,26 @@ impl Assembly {
         mask.insert("size".to_owned(), json!([size.height, size.width]));
         mask.insert("counts".to_owned(), blank(size).ok()?.to_compressed().into());
         region.insert("mask".to_owned(), Value::Object(mask));
-        // A shape that was copied from another image names a tokenizer that is not listed here.
-        let tokenizer = region
+        let mut tokenizers = Map::new();
+        let words = region
             .get("words")
             .and_then(|words| words.get("tokenizer")?.as_str());
-        if tokenizer.is_some_and(|id| {
-            self.document
-                .tokenizers
-                .iter()
-                .all(|tokenizer| tokenizer.id != id)
-        }) {
-            region.shift_remove("words");
+        match words.and_then(|id| Some((id.to_owned(), self.tokenizers.get(id)?.clone()))) {
+            Some(tokenizer) => {
+                tokenizers.extend([tokenizer]);
+            }
+            // A shape that was copied from another image may name one that is not listed here.
+            None => {
+                region.shift_remove("words");
+            }
         }
-        let mut sidecar = self.shell.clone();
-        sidecar.insert("regions".to_owned(), Value::Array(vec![Value::Object(region)]));
+        let sidecar = json!({
+            "format": "samtok-annotation",
+            "version": 1,
+            "image": image_keys(&self.image, Map::new()),
+            "tokenizers": tokenizers,
+            "regions": [region],
+        });
         format::read(&serde_json::to_vec(&sidecar).ok()?)
             .ok()?
             .regions
@@ -226,32 +234,13 @@ impl Assembly {
 
 const UNREADABLE: &str = "what SAMTok Studio had written into the file was damaged and was left out";
 
-/// A sidecar of `image` with the tokenizers that were carried, and no regions.
-fn shell(image: &FoundImage, carried: &Map<String, Value>) -> Map<String, Value> {
-    let mut keys = match carried.get("image") {
-        Some(Value::Object(keys)) => keys.clone(),
-        _ => Map::new(),
-    };
+/// `image` as a sidecar says it, with the other `keys` that were carried.
+fn image_keys(image: &FoundImage, mut keys: Map<String, Value>) -> Value {
     let file_name = ImageRef::new(&image.path, image.size, None).file_name;
     keys.insert("file_name".to_owned(), file_name.into());
     keys.insert("width".to_owned(), image.size.width.into());
     keys.insert("height".to_owned(), image.size.height.into());
-    let tokenizers = carried.get("tokenizers").cloned().unwrap_or(Value::Null);
-    let mut shell = Map::new();
-    shell.insert(
-        "format".to_owned(),
-        carried
-            .get("format")
-            .cloned()
-            .unwrap_or("samtok-annotation".into()),
-    );
-    shell.insert(
-        "version".to_owned(),
-        carried.get("version").cloned().unwrap_or(1.into()),
-    );
-    shell.insert("image".to_owned(), Value::Object(keys));
-    shell.insert("tokenizers".to_owned(), tokenizers);
-    shell
+    Value::Object(keys)
 }
 
 /// All captions of `region` in one text.
@@ -279,13 +268,15 @@ pub(super) fn take_description(region: &mut Region, text: &str) {
 
 /// Replaces the captions by `texts`; those that were there before keep their author.
 pub(super) fn take_captions(region: &mut Region, texts: &[&str]) {
-    let mut before = std::mem::take(&mut region.captions);
+    let mut before: HashMap<String, Vec<Caption>> = HashMap::new();
+    for caption in region.captions.drain(..).rev() {
+        before.entry(caption.text.clone()).or_default().push(caption);
+    }
     for &text in texts {
-        let same = before.iter().position(|caption| caption.text == text);
-        let caption = same.map(|index| before.swap_remove(index));
+        let same = before.get_mut(text).and_then(Vec::pop);
         region
             .captions
-            .push(caption.unwrap_or_else(|| Caption::new(text.to_owned(), None)));
+            .push(same.unwrap_or_else(|| Caption::new(text.to_owned(), None)));
     }
 }
 
@@ -304,9 +295,10 @@ pub(super) fn take_attributes(
     attributes: &[(String, Value)],
     holds: impl Fn(&str, &Value) -> bool,
 ) {
+    let names: HashSet<&String> = attributes.iter().map(|(name, _)| name).collect();
     region
         .attributes
-        .retain(|name, value| !holds(name, value) || attributes.iter().any(|(other, _)| other == name));
+        .retain(|name, value| !holds(name, value) || names.contains(name));
     for (name, value) in attributes {
         let same = region
             .attributes

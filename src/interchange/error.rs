@@ -1,6 +1,7 @@
 //! Why annotations could not be exchanged at all; what only a part of them suffered is a note.
 
 use super::Failure;
+use super::training::TrainingError;
 use crate::dataset::DatasetError;
 use crate::dataset::folder::FolderError;
 use crate::image_file::ImageFileError;
@@ -56,6 +57,9 @@ pub enum InterchangeError {
     /// An annotated image that cannot be read, where all are wanted.
     #[error("{}", .0.error)]
     Unusable(Failure),
+    /// A training export that makes no sense as asked.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
     /// The folder of images.
     #[error(transparent)]
     Folder(#[from] FolderError),

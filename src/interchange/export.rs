@@ -1,9 +1,12 @@
 //! A folder of sidecars into foreign files, which are read again to see what was lost.
 
 use super::comparison::Returned;
+use super::conversion::{Conversion, TrainingExport};
 use super::folder::AnnotatedFolder;
+use super::merging::{Taken, merge};
 use super::report::LossReport;
 use super::staging::Staging;
+use super::training::{Manifest, TrainingOptions, ZoomTokenizer};
 use super::{
     Annotated, Arrived, Failure, Format, InterchangeError, Notes, OutputFolder, Progress, Result, Stage,
     Watch,
@@ -38,6 +41,46 @@ pub fn export(
     options: &ExportOptions,
     watch: &mut Watch<'_>,
 ) -> Result<LossReport> {
+    convert(folder, &mut { format }, out, options, watch)
+}
+
+/// Writes training data of all images below `folder` into `out`, a new or empty folder, as [`export`] does, and gives
+/// the account that is in its manifest too.
+///
+/// `zoom` makes the words of enlarged crops; without it there are no zoom-in records.
+///
+/// # Errors
+/// As [`export`], and [`TrainingError`](super::training::TrainingError).
+pub fn export_training(
+    folder: &Path,
+    training: &TrainingOptions,
+    zoom: Option<&mut dyn ZoomTokenizer>,
+    out: &Path,
+    options: &ExportOptions,
+    watch: &mut Watch<'_>,
+) -> Result<(LossReport, Option<Manifest>)> {
+    let training = TrainingOptions {
+        // Crops are named by where they will be, not by where they are made.
+        destination: Some(out.to_path_buf()),
+        copied_images: options.copy_images,
+        ..training.clone()
+    };
+    let mut conversion = TrainingExport {
+        options: &training,
+        zoom,
+        manifest: None,
+    };
+    let report = convert(folder, &mut conversion, out, options, watch)?;
+    Ok((report, conversion.manifest))
+}
+
+fn convert(
+    folder: &Path,
+    format: &mut dyn Conversion,
+    out: &Path,
+    options: &ExportOptions,
+    watch: &mut Watch<'_>,
+) -> Result<LossReport> {
     let path = folder;
     let folder = AnnotatedFolder::open(path)?;
     let total = folder.images().annotated().count() as u64;
@@ -49,7 +92,7 @@ pub fn export(
     let staging = Staging::open(out)?;
     let output = OutputFolder::open(staging.path())?;
     let mut report = LossReport {
-        format: Some(format),
+        format: format.name(),
         failures: folder.problems().to_vec(),
         ..LossReport::default()
     };
@@ -61,7 +104,7 @@ pub fn export(
     let mut departing = Departing {
         folder: &folder,
         output: &output,
-        format,
+        image_folder: format.image_folder(),
         options: *options,
         exported: &mut exported,
         failures: &mut report.failures,
@@ -84,7 +127,8 @@ pub fn export(
 struct Departing<'a, 'w> {
     folder: &'a AnnotatedFolder,
     output: &'a OutputFolder,
-    format: Format,
+    /// Where copies of the images go.
+    image_folder: &'static str,
     options: ExportOptions,
     /// Names of the images that left.
     exported: &'a mut Vec<String>,
@@ -125,7 +169,9 @@ impl Departing<'_, '_> {
     }
 
     fn copy_image(&self, annotated: &Annotated) -> Result<()> {
-        let place = self.output.place(&self.format.image_place(&annotated.name))?;
+        let place = self
+            .output
+            .place(&format!("{}{}", self.image_folder, annotated.name))?;
         let source = self.folder.images().folder().join(&annotated.name);
         fs::copy(&source, &place).map_err(InterchangeError::io("copy the image", &source))?;
         Ok(())
@@ -147,7 +193,7 @@ fn stopping_at_errors<T>(mut items: impl Iterator<Item = Result<T>>) -> impl Ite
 
 /// Reads the written files again and counts in `report` what became of the images in `exported`.
 fn measure(
-    format: Format,
+    format: &dyn Conversion,
     folder: &AnnotatedFolder,
     output: &OutputFolder,
     exported: &[String],
@@ -158,6 +204,7 @@ fn measure(
     let total = exported.len() as u64;
     let mut returning = Returning {
         folder,
+        repeats_regions: format.repeats_regions(),
         outstanding: exported.clone(),
         exported,
         current: None,
@@ -197,6 +244,8 @@ fn measure(
 /// Documents that come back, compared one image after the other.
 struct Returning<'a> {
     folder: &'a AnnotatedFolder,
+    /// Whether a region that comes again is the one that came before.
+    repeats_regions: bool,
     exported: HashSet<&'a str>,
     /// Images that were not compared yet.
     outstanding: HashSet<&'a str>,
@@ -213,11 +262,14 @@ impl Returning<'_> {
     fn take(&mut self, arrived: Arrived) -> Result<()> {
         let (name, document) = (arrived.image.name, arrived.document);
         if self.is_scattered {
-            self.scattered.entry(name).or_default().push(document);
+            let documents = self.scattered.entry(name).or_default();
+            put(documents, document, self.repeats_regions);
             return Ok(());
         }
         match &mut self.current {
-            Some((current, documents)) if *current == name => documents.push(document),
+            Some((current, documents)) if *current == name => {
+                put(documents, document, self.repeats_regions);
+            }
             _ => {
                 self.compare_current()?;
                 if !self.outstanding.contains(name.as_str()) && self.exported.contains(name.as_str()) {
@@ -261,6 +313,18 @@ impl Returning<'_> {
     }
 }
 
+/// Puts `document` beside those that came back for its image before, or into them as an import would.
+fn put(documents: &mut Vec<Document>, document: Document, repeats_regions: bool) {
+    match documents.first_mut() {
+        Some(first) if repeats_regions => {
+            let mut taken = Taken::all_of(first);
+            taken.forget_regions();
+            merge(first, document, &mut taken, "", &mut Notes::default());
+        }
+        _ => documents.push(document),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample::{Sample, region};
@@ -292,7 +356,11 @@ mod tests {
             assert_eq!(report.regions.before, 6, "{}", format.name());
             assert_eq!(report.labels.before, 6, "{}", format.name());
             assert!(
-                sample.path(".out").join(format.image_place("a.png")).is_file(),
+                sample
+                    .path(".out")
+                    .join(format.image_folder())
+                    .join("a.png")
+                    .is_file(),
                 "{}",
                 format.name()
             );
@@ -305,12 +373,7 @@ mod tests {
                 "{}:\n{report}",
                 format.name()
             );
-            // An Osprey file has one region per question, so a region that two of them ask about comes back twice.
-            assert!(
-                report.invented == 0 || format == Format::Osprey,
-                "{}:\n{report}",
-                format.name()
-            );
+            assert!(report.invented == 0, "{}:\n{report}", format.name());
         }
     }
 
@@ -391,6 +454,7 @@ mod tests {
         let exported: HashSet<&str> = HashSet::from(["a.png", "b.png"]);
         let mut returning = Returning {
             folder: &folder,
+            repeats_regions: false,
             outstanding: exported.clone(),
             exported,
             current: None,

@@ -6,7 +6,6 @@ use super::{
     xanylabeling, yolo_seg,
 };
 use std::path::Path;
-use std::str::FromStr;
 
 /// A foreign annotation format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,12 +145,12 @@ impl Format {
         }
     }
 
-    /// Where the image called `name` belongs in the folder of an export.
-    pub(super) fn image_place(self, name: &str) -> String {
+    /// The folder that images belong in, below that of an export, with `/` at the end.
+    pub(super) const fn image_folder(self) -> &'static str {
         match self {
             // Annotations lie beside their images, or name them from the same folder.
-            Self::Labelme | Self::XAnyLabeling | Self::LabelStudio => name.to_owned(),
-            Self::Voc => format!("JPEGImages/{name}"),
+            Self::Labelme | Self::XAnyLabeling | Self::LabelStudio => "",
+            Self::Voc => "JPEGImages/",
             Self::Coco
             | Self::CocoPanoptic
             | Self::YoloSeg
@@ -160,27 +159,7 @@ impl Format {
             | Self::RefCoco
             | Self::GRefCoco
             | Self::GranDf
-            | Self::Osprey => format!("images/{name}"),
+            | Self::Osprey => "images/",
         }
-    }
-}
-
-/// A name that is no format's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no format is called {name:?}; choose one of {}", Format::ALL.map(Format::name).join(", "))]
-pub struct NoSuchFormat {
-    /// The name.
-    pub name: String,
-}
-
-impl FromStr for Format {
-    type Err = NoSuchFormat;
-
-    fn from_str(name: &str) -> Result<Self, NoSuchFormat> {
-        let named = |format: &Self| format.name() == name;
-        let format = Self::ALL.into_iter().find(named);
-        format.ok_or_else(|| NoSuchFormat {
-            name: name.to_owned(),
-        })
     }
 }

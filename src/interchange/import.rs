@@ -1,8 +1,13 @@
 //! Foreign files into the sidecars of a folder of images.
 
+use super::conversion::Conversion;
 use super::merging::{Added, Taken, merge};
+use super::training::Container;
 use super::{Arrived, Failure, Format, Images, InterchangeError, Notes, Progress, Result, Stage, Watch};
-use crate::dataset::{DatasetError, Document, ImageRef, Sidecar, Status, Timestamp, sidecar_path};
+use crate::dataset::folder::Folder;
+use crate::dataset::{
+    DatasetError, Document, ImageRef, Sidecar, Status, Timestamp, remove_abandoned, sidecar_path,
+};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt;
@@ -22,8 +27,8 @@ pub struct ImportOptions {
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportReport {
-    /// Where the annotations came from.
-    pub format: Option<Format>,
+    /// Where the annotations came from, by its name on the command line.
+    pub format: &'static str,
     /// Whether sidecars were written; not so where something would be lost and that was not wanted.
     pub is_written: bool,
     /// Images that annotations arrived for.
@@ -59,7 +64,7 @@ impl ImportReport {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut report = json!({
-            "format": self.format.map(Format::name),
+            "format": self.format,
             "written": self.is_written,
             "lossless": self.is_lossless(),
             "images": self.images,
@@ -120,18 +125,48 @@ pub fn import(
     options: &ImportOptions,
     watch: &mut Watch<'_>,
 ) -> Result<ImportReport> {
-    let images = Images::open(into)?;
+    convert(&format, source, into, options, watch)
+}
+
+/// Reads training data, the file or folder `source`, and adds what it says to the sidecars of the images below
+/// `into`, as [`import`] does.
+///
+/// Every container is recognised by itself; `container` is the name that the report has.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_training(
+    container: Container,
+    source: &Path,
+    into: &Path,
+    options: &ImportOptions,
+    watch: &mut Watch<'_>,
+) -> Result<ImportReport> {
+    convert(&container, source, into, options, watch)
+}
+
+fn convert(
+    format: &dyn Conversion,
+    source: &Path,
+    into: &Path,
+    options: &ImportOptions,
+    watch: &mut Watch<'_>,
+) -> Result<ImportReport> {
+    let folder = Folder::open(into)?;
+    let listing = folder.list();
+    let images = Images::listed(&folder, &listing);
     if options.strict {
         let rehearsal = run(format, source, &images, false, watch)?;
         if !rehearsal.is_lossless() {
             return Ok(rehearsal);
         }
     }
+    remove_abandoned(&folder, listing.images.iter().map(|image| image.name.as_str()));
     run(format, source, &images, true, watch)
 }
 
 fn run(
-    format: Format,
+    format: &dyn Conversion,
     source: &Path,
     images: &Images,
     is_written: bool,
@@ -139,10 +174,11 @@ fn run(
 ) -> Result<ImportReport> {
     let mut intake = Intake {
         is_written,
+        repeats_regions: format.repeats_regions(),
         now: Timestamp::now(),
         taken: HashMap::new(),
         report: ImportReport {
-            format: Some(format),
+            format: format.name(),
             is_written,
             ..ImportReport::default()
         },
@@ -174,6 +210,8 @@ fn run(
 #[derive(Debug)]
 struct Intake {
     is_written: bool,
+    /// Whether a region that comes again is the one that came before.
+    repeats_regions: bool,
     now: Timestamp,
     /// By image, what came with this import.
     taken: HashMap<String, Taken>,
@@ -213,6 +251,9 @@ impl Intake {
         let (mut document, taken, added) = match known {
             Some(mut known) => {
                 let mut taken = self.taken.get(&image.name).cloned().unwrap_or_default();
+                if self.repeats_regions {
+                    taken.forget_regions();
+                }
                 let added = merge(&mut known, document.clone(), &mut taken, &image.name, &mut notes);
                 (known, taken, added)
             }

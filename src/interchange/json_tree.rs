@@ -24,6 +24,22 @@ const MAX_VALUES: u32 = 8_000_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree(pub(super) Value);
 
+/// A [`Tree`] that is a part of an item of a list: the parts of one item have at most [`MAX_VALUES`] together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Part(pub(super) Value);
+
+thread_local! {
+    /// How many values are left to the parts of the present item; derived code has no place to hand it down.
+    static LEFT: Cell<u32> = const { Cell::new(MAX_VALUES) };
+}
+
+/// Counts `values` more for the present item, for a type that many of fit into few bytes.
+pub(super) fn count<E: serde::de::Error>(values: u32) -> Result<(), E> {
+    let left = LEFT.get().checked_sub(values);
+    LEFT.set(left.ok_or_else(|| E::custom(format_args!("it has more than {MAX_VALUES} values")))?);
+    Ok(())
+}
+
 /// Reads the JSON file at `path`, which should be `expected`.
 pub(super) fn read_file(path: &Path, expected: &'static str) -> Result<Value> {
     let file = open(path)?;
@@ -124,14 +140,18 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<'_, T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(item) = items.next_element()? {
-            (self.take)(item).map_err(|()| A::Error::custom("stopped"))?;
+        loop {
             self.allowance.set(MAX_ITEM_BYTES);
+            LEFT.set(MAX_VALUES);
+            let Some(item) = items.next_element()? else {
+                return Ok(());
+            };
+            (self.take)(item).map_err(|()| A::Error::custom("stopped"))?;
         }
-        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        LEFT.set(MAX_VALUES);
         let item = T::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
         (self.take)(item).map_err(|()| A::Error::custom("stopped"))
     }
@@ -141,6 +161,13 @@ impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let left = Cell::new(MAX_VALUES);
         Branch { left: &left }.deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = LEFT.with(|left| Branch { left }.deserialize(deserializer));
+        value.map(Self)
     }
 }
 

@@ -157,3 +157,205 @@ pub(super) fn import(
         take(assembly.finish())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tool_tests::{LABELME, Workplace, losses, rows};
+    use super::*;
+    use crate::geometry::ImageSize;
+
+    const SIZE: ImageSize = ImageSize::new(6, 4);
+
+    fn file(image_path: &str, shapes: Value) -> String {
+        json!({"version": "5.0.1", "flags": {"night": true}, "shapes": shapes, "imagePath": image_path, "imageData": "eA==",
+               "imageHeight": 4, "imageWidth": 6, "lineColor": [0, 255, 0]})
+        .to_string()
+    }
+
+    fn shape(kind: &str, points: Value) -> Value {
+        json!({"label": "a", "points": points, "shape_type": kind, "group_id": null, "flags": {}, "description": null})
+    }
+
+    #[test]
+    fn shapes_of_every_type_are_read() {
+        // A PNG of 2 x 2 pixels that are set but for the last one.
+        let crop = Mask::from_fn(ImageSize::new(2, 2), |x, y| x + y < 2).unwrap();
+        let png = STANDARD.encode(encode_mask_png(&crop).unwrap());
+        let mut mask = shape("mask", json!([[4.0, 3.0], [5.0, 4.0]]));
+        mask["mask"] = png.into();
+        let cases = [
+            (
+                shape("polygon", json!([[0, 0], [3, 0], [3, 2], [0, 2]])),
+                "###... ###... ...... ......",
+            ),
+            (
+                shape("rectangle", json!([[5.0, 3.0], [1.0, 1.0]])),
+                "...... .####. .####. ......",
+            ),
+            (
+                shape("oriented_rectangle", json!([[1, 0], [2, 0], [2, 4], [1, 4]])),
+                ".#.... .#.... .#.... .#....",
+            ),
+            (
+                shape("circle", json!([[2.0, 2.0], [2.0, 3.5]])),
+                "...... .##... .##... ......",
+            ),
+            (
+                shape("polygon", json!([[-9, -9], [99, -9], [99, 1], [-9, 1]])),
+                "###### ...... ...... ......",
+            ),
+            (mask, "...... ...... ...... ....##"),
+        ];
+        for (shape, expected) in cases {
+            let place = Workplace::new(&[("a.png", SIZE)]);
+            let mut notes = Notes::default();
+            let text = file("a.png", json!([shape]));
+            let arrived = place.read(&LABELME, "a.json", &text, &mut notes).unwrap();
+            let [region] = &arrived[0].document.regions[..] else {
+                panic!("{shape}: {:?}", losses(&notes));
+            };
+            assert_eq!(rows(region), expected, "{shape}");
+            assert_eq!((region.id.as_str(), region.source.as_str()), ("r1", "labelme"));
+            assert_eq!(losses(&notes), Vec::<&str>::new());
+        }
+    }
+
+    #[test]
+    fn shapes_of_one_group_are_one_region_and_keys_survive() {
+        let place = Workplace::new(&[("a.png", SIZE)]);
+        let mut first = shape("rectangle", json!([[0, 0], [1, 1]]));
+        first["group_id"] = 7.into();
+        first["description"] = "one".into();
+        first["flags"] = json!({"occluded": true});
+        let mut second = shape("rectangle", json!([[4, 3], [6, 4]]));
+        second["group_id"] = 7.into();
+        second["description"] = "two".into();
+        second["other"] = 1.into();
+        let line = shape("line", json!([[0, 0], [1, 1]]));
+        let mut notes = Notes::default();
+        let text = file(
+            "a.png",
+            json!([first, line, second, shape("point", json!([[9, 9]]))]),
+        );
+        let arrived = place.read(&LABELME, "a.json", &text, &mut notes).unwrap();
+        let document = &arrived[0].document;
+        assert_eq!(rows(&document.regions[0]), "#..... ...... ...... ....##");
+        assert_eq!(document.regions[0].captions.len(), 2);
+        assert_eq!(document.regions[0].attributes.get("occluded"), Some(&true.into()));
+        assert_eq!(
+            losses(&notes),
+            ["points and lines, which have no area, were left out"]
+        );
+
+        let item = place.annotated("a.png", document.clone());
+        let out = place.export(&LABELME, &[item], &mut notes);
+        let written: Value = serde_json::from_slice(&std::fs::read(out.join("a.json")).unwrap()).unwrap();
+        assert_eq!(written["flags"], json!({"night": true}));
+        assert_eq!(written["lineColor"], json!([0, 255, 0]));
+        assert_eq!(written["shapes"][0]["group_id"], 7);
+        assert_eq!(written["shapes"][0]["points"], json!([[0.0, 0.0], [5.0, 3.0]]));
+        assert_eq!(
+            place.import(&LABELME, &out, &mut notes).unwrap()[0].document,
+            *document
+        );
+    }
+
+    #[test]
+    fn what_was_changed_in_the_tool_wins() {
+        let place = Workplace::new(&[("a.png", SIZE)]);
+        let mut document = place.document("a.png");
+        let mask = Mask::full(SIZE).unwrap().to_rle();
+        let mut region = Region::new("r4".to_owned(), mask);
+        region.captions = ["one", "two"]
+            .map(|text| crate::dataset::Caption::new(text.to_owned(), Some("me".to_owned())))
+            .into();
+        region.attributes = json!({"a": true, "b": false, "c": "kept"})
+            .as_object()
+            .unwrap()
+            .clone();
+        document.regions = vec![region];
+        let out = place.export(
+            &LABELME,
+            &[place.annotated("a.png", document)],
+            &mut Notes::default(),
+        );
+        let path = out.join("a.json");
+        let mut file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let mut copy = file["shapes"][0].clone();
+        copy["points"] = json!([[2.0, 1.0], [7.0, 4.0]]);
+        let shapes = file["shapes"].as_array_mut().unwrap();
+        shapes[0]["label"] = "dog".into();
+        shapes[0]["description"] = "one\n\nthree".into();
+        shapes[0]["flags"] = json!({"b": true, "d": true});
+        shapes.push(copy);
+        std::fs::write(&path, file.to_string()).unwrap();
+        let arrived = place.import(&LABELME, &path, &mut Notes::default()).unwrap();
+        let [region, copy] = &arrived[0].document.regions[..] else {
+            panic!()
+        };
+        assert_eq!((region.id.as_str(), region.label.as_str()), ("r4", "dog"));
+        let captions: Vec<_> = region
+            .captions
+            .iter()
+            .map(|caption| (caption.text.as_str(), caption.author.as_deref()))
+            .collect();
+        assert_eq!(captions, [("one", Some("me")), ("three", None)]);
+        assert_eq!(
+            Value::Object(region.attributes.clone()),
+            json!({"b": true, "c": "kept", "d": true})
+        );
+        assert_eq!(
+            (copy.id.as_str(), rows(copy).as_str()),
+            ("r5", "...... ..#### ..#### ..####")
+        );
+    }
+
+    #[test]
+    fn images_are_looked_up_and_never_named() {
+        let images = [
+            ("a.png", SIZE),
+            ("x/a.png", SIZE),
+            ("x/b.png", SIZE),
+            ("t.png", ImageSize::new(4, 6)),
+        ];
+        let place = Workplace::new(&images);
+        let folder = place.folder.path().join("theirs");
+        std::fs::create_dir_all(folder.join("x")).unwrap();
+        let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
+        write("x/1.json", file("a.png", json!([])));
+        write("2.json", file("..\\..\\x/../a.png", json!([])));
+        write("3.json", file("b.png", json!([])));
+        write("4.json", file("../../../etc/passwd", json!([])));
+        write("5.json", file("t.png", json!([])));
+        write("6.json", "{".to_owned());
+        write("b.samtok.json", "{".to_owned());
+        let mut notes = Notes::default();
+        let arrived = place.import(&LABELME, &folder, &mut notes).unwrap();
+        let names: Vec<&str> = arrived.iter().map(|item| item.image.name.as_str()).collect();
+        assert_eq!(names, ["a.png", "x/b.png", "x/a.png"]);
+        assert_eq!(
+            losses(&notes),
+            [
+                "a file could not be read and was left out",
+                "annotations that were made before the image's EXIF rotation was applied were left out",
+                "the image is not in the folder",
+            ]
+        );
+    }
+
+    #[test]
+    fn images_of_one_stem_get_files_of_their_own() {
+        let place = Workplace::new(&[("a.png", SIZE), ("a.webp", SIZE), ("A.jpg", SIZE)]);
+        let items = ["a.png", "a.webp", "A.jpg"].map(|name| place.annotated(name, place.document(name)));
+        let mut notes = Notes::default();
+        let out = place.export(&LABELME, &items, &mut notes);
+        let mut names: Vec<_> = std::fs::read_dir(&out)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, ["A.jpg.json", "a.json", "a.webp.json"]);
+        let arrived = place.import(&LABELME, &out, &mut notes).unwrap();
+        assert_eq!(arrived.len(), 3);
+    }
+}

@@ -48,6 +48,11 @@ impl Added {
 }
 
 impl Taken {
+    /// Forgets the regions, so that one which comes again is the one that came before.
+    pub(super) fn forget_regions(&mut self) {
+        self.regions.clear();
+    }
+
     /// All of a document that is new as a whole.
     pub(super) fn all_of(document: &Document) -> Self {
         Self {

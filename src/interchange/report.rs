@@ -1,6 +1,6 @@
 //! The measured loss of an export: what came back when the written files were read again, against what went in.
 
-use super::{Failure, Format, Notes};
+use super::{Failure, Notes};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
@@ -85,8 +85,8 @@ pub struct RegionLoss {
 /// What an export into a foreign format lost, measured by reading the written files again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LossReport {
-    /// Where the annotations went.
-    pub format: Option<Format>,
+    /// Where the annotations went, by its name on the command line.
+    pub format: &'static str,
     /// Whether the files are in place; not so where something was lost and that was not wanted.
     pub is_written: bool,
     /// Images with annotations, and those for which any came back.
@@ -213,7 +213,7 @@ impl LossReport {
         let region =
             |lost: &RegionLoss| json!({"image": lost.image, "id": lost.id, "iou": lost.iou.map(rounded)});
         let mut report = json!({
-            "format": self.format.map(Format::name),
+            "format": self.format,
             "written": self.is_written,
             "lossless": self.is_lossless(),
             "fields": fields,

@@ -223,14 +223,9 @@ pub(super) fn joined_mask(image: &FoundImage, shapes: &[&Shape], notes: &mut Not
 
 /// The descriptions of `shapes`, each once, without empty ones.
 pub(super) fn descriptions<'a>(shapes: &[&'a Shape]) -> Vec<&'a str> {
-    let mut texts: Vec<&str> = Vec::new();
-    for shape in shapes {
-        let text = shape.description();
-        if !text.is_empty() && !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    texts
+    let mut known = HashSet::from([""]);
+    let texts = shapes.iter().map(|shape| shape.description());
+    texts.filter(|text| known.insert(text)).collect()
 }
 
 /// The entries of `keys` that are neither known nor ours nor empty.

@@ -77,6 +77,12 @@ impl Workplace {
         }
     }
 
+    /// A document without regions for the image of that name.
+    pub(super) fn document(&self, name: &str) -> Document {
+        let image = self.images.find(name).unwrap().unwrap();
+        Document::new(ImageRef::new(&image.path, image.size, None))
+    }
+
     pub(super) fn export(&self, tool: &Tool, items: &[Annotated], notes: &mut Notes) -> PathBuf {
         let path = self.folder.path().join(tool.name);
         let out = OutputFolder::open(&path).unwrap();
@@ -111,6 +117,18 @@ impl Workplace {
 /// What was lost, as sentences.
 pub(super) fn losses(notes: &Notes) -> Vec<&str> {
     notes.losses().map(|(what, ..)| what).collect()
+}
+
+/// The rows of a mask, `#` for a set pixel.
+pub(super) fn rows(region: &Region) -> String {
+    let mask = Mask::from_rle(&region.mask.rle);
+    let ImageSize { width, height } = mask.size();
+    let row = |y| {
+        (0..width)
+            .map(|x| if mask.get(x, y) { '#' } else { '.' })
+            .collect::<String>()
+    };
+    (0..height).map(row).collect::<Vec<_>>().join(" ")
 }
 
 /// `default` random cases, or as many as `PROPTEST_CASES` asks for.

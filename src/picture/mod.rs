@@ -141,7 +141,12 @@ impl PicturePyramid {
         let start = (y as usize * self.size.width as usize + x as usize) * samples.channels();
         let range = start..start + samples.channels();
         Some(match samples {
-            Samples::Rgb8(image) => image.pixels.get(range)?.iter().map(|&sample| sample.into()).collect(),
+            Samples::Rgb8(image) => image
+                .pixels
+                .get(range)?
+                .iter()
+                .map(|&sample| sample.into())
+                .collect(),
             Samples::Gray16(samples) | Samples::Rgb16(samples) => samples.get(range)?.to_vec(),
         })
     }

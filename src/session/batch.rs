@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::{Session, Severity};
 use crate::worker::batch::{BatchEvent, BatchJob, Exchange, Report, RunningBatch};
+use crate::worker::files::FileRequest;
 use crate::worker::network::{FolderJob, NetworkRequest};
 use crate::worker::tokenize::{Shard, TokenizeProgress};
-use crate::worker::files::FileRequest;
 
 /// Words that give back a mask with a lower IoU are listed in the report.
 const MIN_WORDS_IOU: f64 = 0.5;
@@ -45,7 +45,15 @@ impl Session {
     /// Writes training data or another program's form of the folder's annotations.
     pub fn start_export(&mut self, to: Exchange, out: PathBuf, copies_images: bool) {
         if let Some(folder) = self.folder() {
-            self.start_batch("Exporting", BatchJob::Export { folder, to, out, copies_images });
+            self.start_batch(
+                "Exporting",
+                BatchJob::Export {
+                    folder,
+                    to,
+                    out,
+                    copies_images,
+                },
+            );
         }
     }
 
@@ -59,7 +67,13 @@ impl Session {
     /// Makes the report of the folder.
     pub fn start_report(&mut self) {
         if let Some(folder) = self.folder() {
-            self.start_batch("Checking", BatchJob::Report { folder, min_words_iou: MIN_WORDS_IOU });
+            self.start_batch(
+                "Checking",
+                BatchJob::Report {
+                    folder,
+                    min_words_iou: MIN_WORDS_IOU,
+                },
+            );
         }
     }
 
@@ -70,14 +84,19 @@ impl Session {
             return;
         }
         if self.model_info().is_none() {
-            self.notices.warn("there is no model yet; wait until it is loaded, or choose one");
+            self.notices
+                .warn("there is no model yet; wait until it is loaded, or choose one");
             return;
         }
         self.batch.makes_words = true;
         self.batch.title = Some("Making words");
         self.batch.progress = (0, None);
         self.network.pause_folder(false);
-        self.ask_network(NetworkRequest::Folder(FolderJob { folder, search_width: None, shard: Shard::WHOLE }));
+        self.ask_network(NetworkRequest::Folder(FolderJob {
+            folder,
+            search_width: None,
+            shard: Shard::WHOLE,
+        }));
     }
 
     fn folder(&mut self) -> Option<PathBuf> {
@@ -92,7 +111,8 @@ impl Session {
     fn is_batch_running(&mut self) -> bool {
         let is_running = self.batch.title.is_some();
         if is_running {
-            self.notices.info("something else runs over the folder; wait until it is done, or stop it");
+            self.notices
+                .info("something else runs over the folder; wait until it is done, or stop it");
         }
         is_running
     }
@@ -107,7 +127,9 @@ impl Session {
                 self.batch.title = Some(title);
                 self.batch.progress = (0, None);
             }
-            Err(error) => self.notices.error(format!("the system refuses another thread: {error}")),
+            Err(error) => self
+                .notices
+                .error(format!("the system refuses another thread: {error}")),
         }
     }
 
@@ -139,7 +161,11 @@ impl Session {
             self.batch.title = None;
             match event {
                 BatchEvent::Progress(..) => {}
-                BatchEvent::Done { text, details, has_changed_sidecars } => {
+                BatchEvent::Done {
+                    text,
+                    details,
+                    has_changed_sidecars,
+                } => {
                     self.notices.add(Severity::Info, text, details);
                     if has_changed_sidecars {
                         self.ask_files(FileRequest::Rescan);

@@ -33,7 +33,10 @@ pub struct ImageList {
 
 impl ImageList {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, ..Self::default() }
+        Self {
+            folder,
+            ..Self::default()
+        }
     }
 
     pub(super) fn listed(&mut self, state: FolderState) {
@@ -53,7 +56,11 @@ impl ImageList {
             self.rows.clear();
             self.asked.clear();
         }
-        self.rows.extend(rows.into_iter().enumerate().map(|(offset, row)| (start + offset, row)));
+        self.rows.extend(
+            rows.into_iter()
+                .enumerate()
+                .map(|(offset, row)| (start + offset, row)),
+        );
     }
 
     /// The image at a place, if it is known.
@@ -66,14 +73,20 @@ impl ImageList {
     #[must_use]
     pub fn place_of(&self, path: &Path) -> Option<usize> {
         let name = self.name_of(path)?;
-        self.rows.iter().find(|(_, row)| row.name == name).map(|(place, _)| *place)
+        self.rows
+            .iter()
+            .find(|(_, row)| row.name == name)
+            .map(|(place, _)| *place)
     }
 
     /// The name in the list of the image at `path`.
     #[must_use]
     pub fn name_of(&self, path: &Path) -> Option<String> {
         let inside = path.strip_prefix(&self.folder).ok()?;
-        let parts: Option<Vec<&str>> = inside.components().map(|part| part.as_os_str().to_str()).collect();
+        let parts: Option<Vec<&str>> = inside
+            .components()
+            .map(|part| part.as_os_str().to_str())
+            .collect();
         Some(parts?.join("/"))
     }
 

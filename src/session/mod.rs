@@ -247,7 +247,11 @@ impl Session {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         self.save();
         let is_folder = path.is_dir();
-        let folder = if is_folder { path.clone() } else { path.parent().unwrap_or(&path).to_path_buf() };
+        let folder = if is_folder {
+            path.clone()
+        } else {
+            path.parent().unwrap_or(&path).to_path_buf()
+        };
         if self.list.as_ref().is_none_or(|list| list.folder != folder) {
             self.opening_folder = Some(folder);
             self.ask_files(FileRequest::OpenFolder(path.clone()));
@@ -283,13 +287,19 @@ impl Session {
             return;
         }
         self.opening = Some(path.to_path_buf());
-        self.ask_files(FileRequest::OpenImage { path: path.to_path_buf(), is_urgent: true });
+        self.ask_files(FileRequest::OpenImage {
+            path: path.to_path_buf(),
+            is_urgent: true,
+        });
     }
 
     /// Goes to the image `by` places further in the list.
     pub fn step(&mut self, by: isize) {
         let Some(list) = &self.list else { return };
-        let current = self.opening.as_deref().or(self.open.as_ref().map(|open| open.path.as_path()));
+        let current = self
+            .opening
+            .as_deref()
+            .or(self.open.as_ref().map(|open| open.path.as_path()));
         let Some(current) = current else { return };
         let place = list.place_of(current);
         let next = place.and_then(|place| place.checked_add_signed(by));
@@ -298,7 +308,11 @@ impl Session {
             (Some(path), _) => self.open_image(&path),
             // The current image is no longer in the list, or its neighbours are not known yet.
             (None, None) => {
-                let direction = if by < 0 { Direction::Previous } else { Direction::Next };
+                let direction = if by < 0 {
+                    Direction::Previous
+                } else {
+                    Direction::Next
+                };
                 let filter = list.filter.clone();
                 self.find(direction, filter);
             }
@@ -308,8 +322,15 @@ impl Session {
 
     /// Goes to the next image that a search finds.
     pub fn find(&mut self, direction: Direction, filter: String) {
-        let from = self.open.as_ref().and_then(|open| self.list.as_ref()?.name_of(&open.path));
-        self.ask_files(FileRequest::Find { from, direction, filter });
+        let from = self
+            .open
+            .as_ref()
+            .and_then(|open| self.list.as_ref()?.name_of(&open.path));
+        self.ask_files(FileRequest::Find {
+            from,
+            direction,
+            filter,
+        });
     }
 
     /// Shows only what a search finds.
@@ -369,23 +390,29 @@ impl Session {
     }
 
     fn send_save(&mut self, path: PathBuf, document: Arc<Document>, mark: Mark) {
-        self.pending.push(PendingSave { path: path.clone(), mark });
+        self.pending.push(PendingSave {
+            path: path.clone(),
+            mark,
+        });
         self.ask_files(FileRequest::Save { path, document, mark });
     }
 
     /// Whether everything is on disk, so that the program may end.
     #[must_use]
     pub fn is_saved(&self) -> bool {
-        let is_open_saved = self.open.as_ref().is_none_or(|open| {
-            matches!(open.save_state(), SaveState::Saved | SaveState::ReadOnly(_))
-        });
+        let is_open_saved = self
+            .open
+            .as_ref()
+            .is_none_or(|open| matches!(open.save_state(), SaveState::Saved | SaveState::ReadOnly(_)));
         self.pending.is_empty() && is_open_saved
     }
 
     /// Whether changes could not be written.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| matches!(open.save_state(), SaveState::Failed(_)))
+        self.open
+            .as_ref()
+            .is_some_and(|open| matches!(open.save_state(), SaveState::Failed(_)))
     }
 
     /// Writes changes whose time has come; a typed text waits for the next letter.
@@ -409,7 +436,11 @@ impl Session {
     #[must_use]
     pub fn next_update(&self) -> Option<Duration> {
         let since = self.open.as_ref()?.unsaved_since()?;
-        Some(TYPING.saturating_sub(since.elapsed()).max(Duration::from_millis(20)))
+        Some(
+            TYPING
+                .saturating_sub(since.elapsed())
+                .max(Duration::from_millis(20)),
+        )
     }
 
     /// Looks whether others changed the annotations on screen.
@@ -436,14 +467,16 @@ impl Session {
 
     fn ask_files(&mut self, request: FileRequest) {
         if !self.files.send(request) {
-            self.notices.error("the files do not answer; wait a moment, and restart the program if it stays so");
+            self.notices
+                .error("the files do not answer; wait a moment, and restart the program if it stays so");
         }
     }
 
     fn ask_network(&mut self, request: NetworkRequest) {
         self.is_network_busy = true;
         if !self.network.send(request) {
-            self.notices.error("the network does not answer; wait a moment, and load the model again if it stays so");
+            self.notices
+                .error("the network does not answer; wait a moment, and load the model again if it stays so");
         }
     }
 
@@ -496,15 +529,29 @@ impl Session {
             }
             FileEvent::Found(Some(path)) => self.open_image(&path),
             FileEvent::Found(None) => self.notices.info("there is no further image of this kind"),
-            FileEvent::ImageOpened { path, image, document } => self.on_image(ReadAhead { path, image, document }),
+            FileEvent::ImageOpened {
+                path,
+                image,
+                document,
+            } => self.on_image(ReadAhead {
+                path,
+                image,
+                document,
+            }),
             FileEvent::ImageFailed { path, reason } => {
                 if self.opening.as_deref() == Some(path.as_path()) {
                     self.opening = None;
                     self.notices.error(reason);
                 }
             }
-            FileEvent::Saved { path, document, mark, saved } => {
-                self.pending.retain(|pending| pending.path != path || pending.mark != mark);
+            FileEvent::Saved {
+                path,
+                document,
+                mark,
+                saved,
+            } => {
+                self.pending
+                    .retain(|pending| pending.path != path || pending.mark != mark);
                 let conflicts = match (self.open.as_mut().filter(|open| open.path == path), &saved.merged) {
                     (Some(open), merged) => {
                         open.saved(mark);
@@ -523,12 +570,25 @@ impl Session {
                 }
                 self.notices.error(reason);
             }
-            FileEvent::Refreshed { path, document, merged } => {
-                let Some(open) = self.open.as_mut().filter(|open| open.path == path) else { return };
+            FileEvent::Refreshed {
+                path,
+                document,
+                merged,
+            } => {
+                let Some(open) = self.open.as_mut().filter(|open| open.path == path) else {
+                    return;
+                };
                 let mut details = sentences(&merged.conflicts);
                 details.extend(open.merge(&document, &merged.document));
                 self.tell_merged(&path, true, details);
                 self.want_stale_words();
+            }
+            FileEvent::ChangedOutside(path) => {
+                if self.open.as_ref().is_some_and(|open| open.path == path) {
+                    self.refresh();
+                } else {
+                    self.ahead.retain(|ahead| ahead.path != path);
+                }
             }
             FileEvent::RefreshFailed { reason, .. } => self.notices.error(reason),
             FileEvent::Thumbnail { path, picture } => self.thumbnails.push((path, picture)),
@@ -539,10 +599,14 @@ impl Session {
         details.dedup();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if !details.is_empty() {
-            let text = format!("{name} was changed here and elsewhere; both versions are kept, look at what differs");
+            let text = format!(
+                "{name} was changed here and elsewhere; both versions are kept, look at what differs"
+            );
             self.notices.add(Severity::Warning, text, details);
         } else if is_merged {
-            self.notices.info(format!("changes that were made elsewhere were taken over: {name}"));
+            self.notices.info(format!(
+                "changes that were made elsewhere were taken over: {name}"
+            ));
         }
     }
 
@@ -557,7 +621,8 @@ impl Session {
         }
         self.ahead.retain(|ahead| ahead.path != image.path);
         self.ahead.push_back(image);
-        let bytes = |ahead: &VecDeque<ReadAhead>| ahead.iter().map(|ahead| ahead.image.bytes()).sum::<usize>();
+        let bytes =
+            |ahead: &VecDeque<ReadAhead>| ahead.iter().map(|ahead| ahead.image.bytes()).sum::<usize>();
         while self.ahead.len() > 4 * AHEAD || (self.ahead.len() > 1 && bytes(&self.ahead) > AHEAD_BYTES) {
             if let Some(dropped) = self.ahead.pop_front() {
                 self.ask_files(FileRequest::Close(dropped.path));
@@ -578,9 +643,17 @@ impl Session {
         if is_read_only {
             return;
         }
-        self.ahead.push_back(ReadAhead { path: path.clone(), image, document: Ok(Some(document.clone())) });
+        self.ahead.push_back(ReadAhead {
+            path: path.clone(),
+            image,
+            document: Ok(Some(document.clone())),
+        });
         self.left.retain(|left| left.path != path);
-        self.left.push_back(Left { path, document, history });
+        self.left.push_back(Left {
+            path,
+            document,
+            history,
+        });
         if self.left.len() > LEFT {
             self.left.pop_front();
         }
@@ -589,20 +662,38 @@ impl Session {
     fn show(&mut self, image: ReadAhead) {
         self.leave();
         self.opening = None;
-        let ReadAhead { path, image, document } = image;
+        let ReadAhead {
+            path,
+            image,
+            document,
+        } = image;
         let history = self
             .left
             .iter()
             .position(|left| left.path == path)
             .and_then(|place| self.left.remove(place))
-            .filter(|left| document.as_ref().is_ok_and(|document| document.as_ref() == Some(&left.document)))
+            .filter(|left| {
+                document
+                    .as_ref()
+                    .is_ok_and(|document| document.as_ref() == Some(&left.document))
+            })
             .map(|left| left.history);
         let open = OpenDocument::new(path, image, document, history);
         if let SaveState::ReadOnly(reason) = open.save_state() {
-            self.notices.error(format!("the annotations cannot be read, so nothing can be changed: {reason}"));
-        } else if open.document().image.blake3.as_ref().is_some_and(|hash| *hash != open.image.blake3()) {
+            self.notices.error(format!(
+                "the annotations cannot be read, so nothing can be changed: {reason}"
+            ));
+        } else if open
+            .document()
+            .image
+            .blake3
+            .as_ref()
+            .is_some_and(|hash| *hash != open.image.blake3())
+        {
             let name = open.document().image.file_name.clone();
-            self.notices.warn(format!("the image was changed after it was annotated; look whether the masks still fit: {name}"));
+            self.notices.warn(format!(
+                "the image was changed after it was annotated; look whether the masks still fit: {name}"
+            ));
         }
         self.open = Some(open);
         self.shown += 1;
@@ -613,8 +704,12 @@ impl Session {
 
     /// Reads the neighbours of the image on screen.
     fn read_ahead(&mut self) {
-        let Some((list, open)) = self.list.as_ref().zip(self.open.as_ref()) else { return };
-        let Some(place) = list.place_of(&open.path) else { return };
+        let Some((list, open)) = self.list.as_ref().zip(self.open.as_ref()) else {
+            return;
+        };
+        let Some(place) = list.place_of(&open.path) else {
+            return;
+        };
         let offsets = (1..=AHEAD as isize).flat_map(|by| [by, -by]);
         let neighbours: Vec<PathBuf> = offsets
             .filter_map(|by| list.row(place.checked_add_signed(by)?))
@@ -623,12 +718,21 @@ impl Session {
             .collect();
         self.want_rows(place.saturating_sub(AHEAD)..place + AHEAD + 1);
         for path in neighbours {
-            self.ask_files(FileRequest::OpenImage { path, is_urgent: false });
+            self.ask_files(FileRequest::OpenImage {
+                path,
+                is_urgent: false,
+            });
         }
     }
 
     fn prefetch_embeddings(&mut self) {
-        let images = self.ahead.iter().rev().take(2 * AHEAD).map(|ahead| ahead.image.for_network()).collect();
+        let images = self
+            .ahead
+            .iter()
+            .rev()
+            .take(2 * AHEAD)
+            .map(|ahead| ahead.image.for_network())
+            .collect();
         if !self.network.send(NetworkRequest::Prefetch(images)) {
             tracing::debug!("the network has too much to do to look ahead");
         }
@@ -665,20 +769,38 @@ impl Session {
             NetworkEvent::Words { .. } => {}
             NetworkEvent::Decoded { image, id, masks } if self.is_shown(image) => self.on_decoded(id, masks),
             NetworkEvent::Decoded { .. } => {}
-            NetworkEvent::Prompted { image, id, masks } if self.is_shown(image) => self.on_prompted(id, masks),
+            NetworkEvent::Prompted { image, id, masks } if self.is_shown(image) => {
+                self.on_prompted(id, masks)
+            }
             NetworkEvent::Prompted { .. } => {}
             NetworkEvent::Failed { image, what, reason } => {
                 if self.is_shown(image) && what == "embed the image" {
                     self.embedding = EmbeddingState::Failed;
                 }
-                self.notices.error(format!("the network could not {what}: {reason}"));
+                self.notices
+                    .error(format!("the network could not {what}: {reason}"));
             }
             NetworkEvent::FolderProgress(progress) => self.batch.words_progress(&progress),
-            NetworkEvent::FolderDone { progress, failures, is_cancelled } => {
-                let text = format!("words made for {} regions of {} images", progress.regions, progress.saved);
+            NetworkEvent::FolderDone {
+                progress,
+                failures,
+                is_cancelled,
+            } => {
+                let text = format!(
+                    "words made for {} regions of {} images",
+                    progress.regions, progress.saved
+                );
                 let details: Vec<String> = failures.into_iter().map(|(_, reason)| reason).collect();
-                let severity = if details.is_empty() { Severity::Info } else { Severity::Warning };
-                let text = if is_cancelled { format!("{text}; stopped before the end") } else { text };
+                let severity = if details.is_empty() {
+                    Severity::Info
+                } else {
+                    Severity::Warning
+                };
+                let text = if is_cancelled {
+                    format!("{text}; stopped before the end")
+                } else {
+                    text
+                };
                 self.notices.add(severity, text, details);
                 self.batch.end_words();
                 self.ask_files(FileRequest::Rescan);
@@ -686,7 +808,8 @@ impl Session {
             }
             NetworkEvent::FolderFailed { reason } => {
                 self.batch.end_words();
-                self.notices.error(format!("the words of the folder cannot be made: {reason}"));
+                self.notices
+                    .error(format!("the words of the folder cannot be made: {reason}"));
             }
             NetworkEvent::Idle => self.is_network_busy = false,
         }
@@ -734,7 +857,8 @@ impl Session {
     fn undo(&mut self, is_undo: bool) {
         let Some(open) = &mut self.open else { return };
         if let Err(error) = open.step(is_undo) {
-            self.notices.warn(format!("this step no longer fits and is forgotten: {error}"));
+            self.notices
+                .warn(format!("this step no longer fits and is forgotten: {error}"));
         }
         self.after_change();
     }
@@ -751,7 +875,11 @@ impl Session {
         let comment = comment.trim();
         if !comment.is_empty() {
             let notes = &open.document().notes;
-            let separator = if notes.is_empty() || notes.ends_with('\n') { "" } else { "\n" };
+            let separator = if notes.is_empty() || notes.ends_with('\n') {
+                ""
+            } else {
+                "\n"
+            };
             edits.push(Edit::Notes(format!("{notes}{separator}{comment}")));
         }
         self.apply(edits);
@@ -774,7 +902,12 @@ impl Session {
         let Some(open) = &self.open else { return };
         let regions = open.selected().iter().filter_map(|id| open.document().region(id));
         let edits = regions
-            .filter_map(|region| Some(Edit::Region { id: region.id.clone(), change: change(region)? }))
+            .filter_map(|region| {
+                Some(Edit::Region {
+                    id: region.id.clone(),
+                    change: change(region)?,
+                })
+            })
             .collect();
         self.apply(edits);
     }
@@ -785,7 +918,9 @@ impl Session {
             Some(SaveState::ReadOnly(reason)) => reason.clone(),
             _ => return false,
         };
-        self.notices.error(format!("the annotations cannot be read, so nothing can be changed: {reason}"));
+        self.notices.error(format!(
+            "the annotations cannot be read, so nothing can be changed: {reason}"
+        ));
         true
     }
 
@@ -812,8 +947,14 @@ fn is_text(edit: &Edit) -> bool {
     matches!(
         edit,
         Edit::Notes(_)
-            | Edit::Region { change: RegionChange::Caption { .. } | RegionChange::Label(_), .. }
-            | Edit::Conversation { change: ConversationChange::Turn { .. }, .. }
+            | Edit::Region {
+                change: RegionChange::Caption { .. } | RegionChange::Label(_),
+                ..
+            }
+            | Edit::Conversation {
+                change: ConversationChange::Turn { .. },
+                ..
+            }
     )
 }
 

@@ -48,7 +48,12 @@ impl Notices {
         if self.kept.len() >= KEPT {
             self.kept.remove(0);
         }
-        self.kept.push(Notice { severity, text, details, at: Instant::now() });
+        self.kept.push(Notice {
+            severity,
+            text,
+            details,
+            at: Instant::now(),
+        });
     }
 
     /// Something good to know.

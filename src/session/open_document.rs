@@ -272,7 +272,11 @@ impl OpenDocument {
     /// The mask of the active region in pixels, with the stroke that is being made.
     pub fn active_mask(&mut self) -> Option<Arc<Mask>> {
         let region = self.document.region(self.selected.last()?)?;
-        if self.raster.as_ref().is_none_or(|raster| raster.of != region.mask.rle) {
+        if self
+            .raster
+            .as_ref()
+            .is_none_or(|raster| raster.of != region.mask.rle)
+        {
             let of = region.mask.rle.clone();
             let mask = Arc::new(Mask::from_rle(&of));
             self.raster = Some(Raster { of, mask });
@@ -283,24 +287,45 @@ impl OpenDocument {
     /// The mask that a stroke is changing: the region, `None` for a new one, and its pixels.
     #[must_use]
     pub fn live_mask(&self) -> Option<(Option<&str>, &Mask)> {
-        self.live.as_ref().map(|live| (live.region.as_deref(), &live.mask))
+        self.live
+            .as_ref()
+            .map(|live| (live.region.as_deref(), &live.mask))
     }
 
     /// Applies a part of a stroke to the active region, or to a new one where none is selected; answers what changed.
     ///
     /// # Errors
     /// [`MaskError`] if the image is too large for a mask.
-    pub fn stroke(&mut self, part: Option<&Patch>, combine: Combine, makes_new: bool) -> Result<Option<PixelRect>, MaskError> {
+    pub fn stroke(
+        &mut self,
+        part: Option<&Patch>,
+        combine: Combine,
+        makes_new: bool,
+    ) -> Result<Option<PixelRect>, MaskError> {
         if self.live.is_none() {
-            let region = if makes_new { None } else { self.active().map(|region| region.id.clone()) };
-            let rle = region.as_ref().and_then(|id| self.document.region(id)).map(|region| region.mask.rle.clone());
+            let region = if makes_new {
+                None
+            } else {
+                self.active().map(|region| region.id.clone())
+            };
+            let rle = region
+                .as_ref()
+                .and_then(|id| self.document.region(id))
+                .map(|region| region.mask.rle.clone());
             let mask = match (&region, self.active_mask()) {
                 (Some(_), Some(mask)) => (*mask).clone(),
                 _ => Mask::empty(self.size())?,
             };
-            self.live = Some(LiveMask { region, mask, before: rle, has_changed: false });
+            self.live = Some(LiveMask {
+                region,
+                mask,
+                before: rle,
+                has_changed: false,
+            });
         }
-        let Some((live, part)) = self.live.as_mut().zip(part) else { return Ok(None) };
+        let Some((live, part)) = self.live.as_mut().zip(part) else {
+            return Ok(None);
+        };
         live.has_changed = true;
         Ok(part.apply(&mut live.mask, combine))
     }
@@ -310,7 +335,9 @@ impl OpenDocument {
     /// # Errors
     /// [`EditError`] if the region was changed elsewhere meanwhile.
     pub fn end_stroke(&mut self, new: impl FnOnce(&Document, Rle) -> Region) -> Result<(), EditError> {
-        let Some(live) = self.live.take() else { return Ok(()) };
+        let Some(live) = self.live.take() else {
+            return Ok(());
+        };
         if !live.has_changed {
             return Ok(());
         }
@@ -320,11 +347,17 @@ impl OpenDocument {
                 if before == after {
                     return Ok(());
                 }
-                let sizes = EditError::MaskSize { mask: after.size(), image: before.size() };
+                let sizes = EditError::MaskSize {
+                    mask: after.size(),
+                    image: before.size(),
+                };
                 let change = MaskChange::between(&before, &after).map_err(|_other_size| sizes)?;
                 let change = RegionChange::Mask(change);
                 // The raster stays valid, so that the next stroke starts at once.
-                self.raster = Some(Raster { of: after, mask: Arc::new(live.mask) });
+                self.raster = Some(Raster {
+                    of: after,
+                    mask: Arc::new(live.mask),
+                });
                 self.apply(Edit::Region { id, change })
             }
             _ => {
@@ -333,8 +366,14 @@ impl OpenDocument {
                 }
                 let region = new(&self.document, after.clone());
                 let id = region.id.clone();
-                self.raster = Some(Raster { of: after, mask: Arc::new(live.mask) });
-                self.apply(Edit::AddRegion { index: self.document.regions.len(), region: Box::new(region) })?;
+                self.raster = Some(Raster {
+                    of: after,
+                    mask: Arc::new(live.mask),
+                });
+                self.apply(Edit::AddRegion {
+                    index: self.document.regions.len(),
+                    region: Box::new(region),
+                })?;
                 self.select([id]);
                 Ok(())
             }
@@ -375,7 +414,11 @@ impl OpenDocument {
     /// Notes that a version is on disk.
     pub(super) fn saved(&mut self, mark: Mark) {
         self.history.saved(mark);
-        self.save = if self.history.is_unsaved() || self.has_derived { SaveState::Unsaved } else { SaveState::Saved };
+        self.save = if self.history.is_unsaved() || self.has_derived {
+            SaveState::Unsaved
+        } else {
+            SaveState::Saved
+        };
     }
 
     /// Notes that a version could not be written.

@@ -9,13 +9,19 @@ impl Session {
     /// # Errors
     /// A sentence that says what is missing.
     pub fn training_preview(&self) -> Result<Vec<String>, String> {
-        let Some(open) = self.open() else { return Ok(Vec::new()) };
+        let Some(open) = self.open() else {
+            return Ok(Vec::new());
+        };
         let document = open.document();
         let words = RegionWords::new(&document.regions);
         let value = |text: &str| words.value(text).unwrap_or_else(|| text.to_owned());
         let mut records = Vec::new();
         for region in &document.regions {
-            for caption in region.captions.iter().filter(|caption| !caption.text.trim().is_empty()) {
+            for caption in region
+                .captions
+                .iter()
+                .filter(|caption| !caption.text.trim().is_empty())
+            {
                 let Some(words) = &region.words else {
                     return Err(format!("region {} has no words yet", region.id));
                 };
@@ -23,7 +29,10 @@ impl Session {
             }
         }
         for conversation in &document.conversations {
-            let turns = conversation.turns.iter().map(|turn| format!("{}: {}", turn.role.as_str(), value(&turn.text)));
+            let turns = conversation
+                .turns
+                .iter()
+                .map(|turn| format!("{}: {}", turn.role.as_str(), value(&turn.text)));
             records.push(turns.collect::<Vec<_>>().join("\n"));
         }
         Ok(records)

@@ -90,21 +90,36 @@ impl Session {
             .filter(|_| request.keep_logits)
             .and_then(|before| Some(before.masks.get(before.choice)?.logits.clone()));
         let mut prompt = Prompt {
-            points: request.points.iter().map(|point| (point.at, point.is_positive)).collect(),
+            points: request
+                .points
+                .iter()
+                .map(|point| (point.at, point.is_positive))
+                .collect(),
             rect: request.box_,
             logits,
             multimask: false,
         };
         prompt.multimask = prompt.is_ambiguous();
         let id = self.request_id();
-        let (masks, choice, revision) =
-            before.map_or((Vec::new(), 0, 0), |before| (before.masks, before.choice, before.revision));
-        self.proposal = Some(SmartProposal { masks, choice, request, pending: Some(id), revision });
+        let (masks, choice, revision) = before.map_or((Vec::new(), 0, 0), |before| {
+            (before.masks, before.choice, before.revision)
+        });
+        self.proposal = Some(SmartProposal {
+            masks,
+            choice,
+            request,
+            pending: Some(id),
+            revision,
+        });
         self.ask_network(NetworkRequest::Prompt { image, id, prompt });
     }
 
     pub(super) fn on_prompted(&mut self, id: u64, masks: Vec<DrawnMask>) {
-        let Some(proposal) = self.proposal.as_mut().filter(|proposal| proposal.pending == Some(id)) else {
+        let Some(proposal) = self
+            .proposal
+            .as_mut()
+            .filter(|proposal| proposal.pending == Some(id))
+        else {
             return;
         };
         proposal.pending = None;
@@ -115,7 +130,11 @@ impl Session {
 
     /// Shows another mask that one click could mean.
     pub fn next_choice(&mut self) {
-        if let Some(proposal) = self.proposal.as_mut().filter(|proposal| !proposal.masks.is_empty()) {
+        if let Some(proposal) = self
+            .proposal
+            .as_mut()
+            .filter(|proposal| !proposal.masks.is_empty())
+        {
             proposal.choice = (proposal.choice + 1) % proposal.masks.len();
             proposal.revision += 1;
         }
@@ -131,7 +150,8 @@ impl Session {
     /// Finds mask words in a text and asks for their masks; `false` if there are none.
     pub fn find_words(&mut self, text: &str) -> bool {
         let Some(format) = self.model_info().map(|model| model.format) else {
-            self.notices.warn("there is no model yet that could draw words; wait until it is loaded");
+            self.notices
+                .warn("there is no model yet that could draw words; wait until it is loaded");
             return false;
         };
         let parsed: Parsed = words::parse(format, text);
@@ -150,17 +170,35 @@ impl Session {
             .map(|found| FoundMask {
                 words: format.write(&found.codes),
                 mask: None,
-                repairs: found.problems.iter().map(|repair| repair.problem.to_string()).collect(),
+                repairs: found
+                    .problems
+                    .iter()
+                    .map(|repair| repair.problem.to_string())
+                    .collect(),
                 is_accepted: false,
             })
             .collect();
-        let refused: Vec<String> = parsed.refused.iter().map(|refused| refused.problem.to_string()).collect();
+        let refused: Vec<String> = parsed
+            .refused
+            .iter()
+            .map(|refused| refused.problem.to_string())
+            .collect();
         if codes.is_empty() {
-            self.notices.add(Severity::Warning, "the text has mask words, but none that this model can draw", refused);
+            self.notices.add(
+                Severity::Warning,
+                "the text has mask words, but none that this model can draw",
+                refused,
+            );
             return true;
         }
         let id = self.request_id();
-        self.found = Some(FoundWords { text: text.to_owned(), masks, refused, request: id, revision: 0 });
+        self.found = Some(FoundWords {
+            text: text.to_owned(),
+            masks,
+            refused,
+            request: id,
+            revision: 0,
+        });
         self.ask_network(NetworkRequest::Decode { image, id, codes });
         true
     }
@@ -169,7 +207,13 @@ impl Session {
         if let Some(place) = self.stored.iter().position(|stored| stored.request == id) {
             let stored = self.stored.swap_remove(place);
             if let Some((open, drawn)) = self.open.as_mut().zip(masks.into_iter().next()) {
-                open.rebuilt.insert(stored.region, Rebuilt { mask: drawn.mask.to_rle(), of: stored.of });
+                open.rebuilt.insert(
+                    stored.region,
+                    Rebuilt {
+                        mask: drawn.mask.to_rle(),
+                        of: stored.of,
+                    },
+                );
             }
             return;
         }
@@ -187,13 +231,25 @@ impl Session {
         let image = open.image.for_network();
         let request = self.request_id();
         self.stored.push(StoredWords { request, region, of });
-        self.ask_network(NetworkRequest::Decode { image, id: request, codes: vec![codes] });
+        self.ask_network(NetworkRequest::Decode {
+            image,
+            id: request,
+            codes: vec![codes],
+        });
     }
 
     /// Makes a region of a mask of the text.
     pub fn accept_found(&mut self, place: usize) {
-        let Some(found) = self.found.as_mut().and_then(|found| found.masks.get_mut(place)) else { return };
-        let Some(mask) = found.mask.clone().filter(|mask| !found.is_accepted && !mask.is_empty()) else { return };
+        let Some(found) = self.found.as_mut().and_then(|found| found.masks.get_mut(place)) else {
+            return;
+        };
+        let Some(mask) = found
+            .mask
+            .clone()
+            .filter(|mask| !found.is_accepted && !mask.is_empty())
+        else {
+            return;
+        };
         found.is_accepted = true;
         if let Some(found) = &mut self.found {
             found.revision += 1;
@@ -210,7 +266,10 @@ impl Session {
         region.label = label;
         region.color = Some(super::regions::next_color(open.document()));
         let id = region.id.clone();
-        self.apply(vec![Edit::AddRegion { index: usize::MAX, region: Box::new(region) }]);
+        self.apply(vec![Edit::AddRegion {
+            index: usize::MAX,
+            region: Box::new(region),
+        }]);
         if let Some(open) = &mut self.open {
             open.select([id]);
         }

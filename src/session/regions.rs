@@ -46,9 +46,17 @@ pub fn next_color(document: &Document) -> Color {
 #[must_use]
 pub fn color_of(region: &Region) -> Color {
     region.color.unwrap_or_else(|| {
-        let text = if region.label.is_empty() { &region.id } else { &region.label };
-        let hash = text.bytes().fold(5_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        Color { rgb: PALETTE[hash % PALETTE.len()] }
+        let text = if region.label.is_empty() {
+            &region.id
+        } else {
+            &region.label
+        };
+        let hash = text.bytes().fold(5_usize, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(usize::from(byte))
+        });
+        Color {
+            rgb: PALETTE[hash % PALETTE.len()],
+        }
     })
 }
 
@@ -77,7 +85,12 @@ impl Session {
             Command::Delete => self.delete_regions(),
             Command::SelectAll => {
                 if let Some(open) = self.open_mut() {
-                    let ids: Vec<String> = open.document().regions.iter().map(|region| region.id.clone()).collect();
+                    let ids: Vec<String> = open
+                        .document()
+                        .regions
+                        .iter()
+                        .map(|region| region.id.clone())
+                        .collect();
                     open.select(ids);
                 }
             }
@@ -140,7 +153,12 @@ impl Session {
     pub fn paste_regions(&mut self) {
         let Some(open) = self.open() else { return };
         let (document, size) = (open.document(), open.size());
-        let is_here = |region: &Region| document.regions.iter().any(|other| other.mask.rle == region.mask.rle);
+        let is_here = |region: &Region| {
+            document
+                .regions
+                .iter()
+                .any(|other| other.mask.rle == region.mask.rle)
+        };
         let mut shown = document.clone();
         let mut edits = Vec::new();
         let mut clipped = 0;
@@ -158,11 +176,21 @@ impl Session {
             region.source.clone_from(&copied.source);
             region.status = Status::Draft;
             shown.regions.push(region.clone());
-            edits.push(Edit::AddRegion { index: usize::MAX, region: Box::new(region) });
+            edits.push(Edit::AddRegion {
+                index: usize::MAX,
+                region: Box::new(region),
+            });
         }
-        let ids: Vec<String> = shown.regions.iter().skip(document.regions.len()).map(|region| region.id.clone()).collect();
+        let ids: Vec<String> = shown
+            .regions
+            .iter()
+            .skip(document.regions.len())
+            .map(|region| region.id.clone())
+            .collect();
         if clipped > 0 {
-            self.notices.warn(format!("{clipped} regions lie outside this smaller image and were not pasted"));
+            self.notices.warn(format!(
+                "{clipped} regions lie outside this smaller image and were not pasted"
+            ));
         }
         self.apply(edits);
         if let Some(open) = self.open_mut() {
@@ -175,9 +203,15 @@ impl Session {
         let mut document = open.document().clone();
         let mut edits = Vec::new();
         for id in open.selected() {
-            let Some(region) = document.region(id) else { continue };
+            let Some(region) = document.region(id) else {
+                continue;
+            };
             // A text that spoke of the region still reads well: its label stands for it.
-            let name = if region.label.is_empty() { region.id.clone() } else { region.label.clone() };
+            let name = if region.label.is_empty() {
+                region.id.clone()
+            } else {
+                region.label.clone()
+            };
             let edit = Edit::remove_region(&document, id, &Mentions::Replace(name));
             // Later edits of the same texts must see what the earlier ones made of them.
             if edit.clone().apply(&mut document).is_ok() {
@@ -196,7 +230,10 @@ impl Session {
         if regions.is_empty() {
             return;
         }
-        let current = open.selected().last().and_then(|id| regions.iter().position(|region| region.id == *id));
+        let current = open
+            .selected()
+            .last()
+            .and_then(|id| regions.iter().position(|region| region.id == *id));
         let next = match current {
             Some(place) => (place as isize + by).rem_euclid(regions.len() as isize) as usize,
             None if by < 0 => regions.len() - 1,
@@ -220,7 +257,8 @@ impl Session {
             })
             .collect();
         if edits.is_empty() {
-            self.notices.info("nothing changed: select the regions that are meant first");
+            self.notices
+                .info("nothing changed: select the regions that are meant first");
         }
         self.apply(edits);
     }
@@ -232,9 +270,13 @@ impl Session {
         let mut edits = Vec::new();
         let mut selected = Vec::new();
         for id in open.selected() {
-            let Some(region) = open.document().region(id) else { continue };
+            let Some(region) = open.document().region(id) else {
+                continue;
+            };
             let parts = operations::split(&Mask::from_rle(&region.mask.rle));
-            let mut parts = parts.iter().filter_map(|part| Some(part.to_mask(size).ok()?.to_rle()));
+            let mut parts = parts
+                .iter()
+                .filter_map(|part| Some(part.to_mask(size).ok()?.to_rle()));
             let Some(first) = parts.next() else { continue };
             edits.extend(mask_edit(region, &first));
             selected.push(id.clone());
@@ -246,7 +288,10 @@ impl Session {
                 piece.color = Some(next_color(&shown));
                 selected.push(piece.id.clone());
                 shown.regions.push(piece.clone());
-                edits.push(Edit::AddRegion { index: usize::MAX, region: Box::new(piece) });
+                edits.push(Edit::AddRegion {
+                    index: usize::MAX,
+                    region: Box::new(piece),
+                });
             }
         }
         self.apply(edits);
@@ -258,19 +303,32 @@ impl Session {
     fn merge_regions(&mut self) {
         let Some(open) = self.open() else { return };
         let mut document = open.document().clone();
-        let chosen: Vec<&Region> = open.document().regions.iter().filter(|region| open.is_selected(&region.id)).collect();
+        let chosen: Vec<&Region> = open
+            .document()
+            .regions
+            .iter()
+            .filter(|region| open.is_selected(&region.id))
+            .collect();
         let Some((kept, others)) = chosen.split_first().filter(|(_, others)| !others.is_empty()) else {
             self.notices.info("select two regions or more to merge them");
             return;
         };
-        let masks: Vec<Mask> = chosen.iter().map(|region| Mask::from_rle(&region.mask.rle)).collect();
-        let Ok(Some(patch)) = operations::merge(&masks.iter().collect::<Vec<_>>()) else { return };
-        let Ok(merged) = patch.to_mask(open.size()) else { return };
+        let masks: Vec<Mask> = chosen
+            .iter()
+            .map(|region| Mask::from_rle(&region.mask.rle))
+            .collect();
+        let Ok(Some(patch)) = operations::merge(&masks.iter().collect::<Vec<_>>()) else {
+            return;
+        };
+        let Ok(merged) = patch.to_mask(open.size()) else {
+            return;
+        };
         let mut edits: Vec<Edit> = mask_edit(kept, &merged.to_rle()).into_iter().collect();
         let kept_id = kept.id.clone();
         for other in others {
             // Whoever spoke of a part now speaks of the whole.
-            let edit = Edit::remove_region(&document, &other.id, &Mentions::Replace(format!("[[{kept_id}]]")));
+            let edit =
+                Edit::remove_region(&document, &other.id, &Mentions::Replace(format!("[[{kept_id}]]")));
             if edit.clone().apply(&mut document).is_ok() {
                 edits.push(edit);
             }
@@ -286,11 +344,25 @@ impl Session {
         let regions = &open.document().regions;
         // The masks as they become, so that several selected regions take from one below.
         let mut changed: HashMap<usize, Mask> = HashMap::new();
-        for (place, top) in regions.iter().enumerate().filter(|(_, region)| open.is_selected(&region.id)) {
-            let top = changed.get(&place).cloned().unwrap_or_else(|| Mask::from_rle(&top.mask.rle));
+        for (place, top) in regions
+            .iter()
+            .enumerate()
+            .filter(|(_, region)| open.is_selected(&region.id))
+        {
+            let top = changed
+                .get(&place)
+                .cloned()
+                .unwrap_or_else(|| Mask::from_rle(&top.mask.rle));
             for (below, region) in regions.iter().enumerate().take(place) {
-                let mask = changed.get(&below).cloned().unwrap_or_else(|| Mask::from_rle(&region.mask.rle));
-                if let Some(patch) = operations::remove_underlying(&top, &[&mask]).into_iter().flatten().next() {
+                let mask = changed
+                    .get(&below)
+                    .cloned()
+                    .unwrap_or_else(|| Mask::from_rle(&region.mask.rle));
+                if let Some(patch) = operations::remove_underlying(&top, &[&mask])
+                    .into_iter()
+                    .flatten()
+                    .next()
+                {
                     let mut mask = mask;
                     patch.apply(&mut mask, Combine::Overwrite);
                     changed.insert(below, mask);
@@ -306,12 +378,24 @@ impl Session {
 
     fn reorder(&mut self, is_front: bool) {
         let Some(open) = self.open() else { return };
-        let chosen = open.document().regions.iter().filter(|region| open.is_selected(&region.id));
+        let chosen = open
+            .document()
+            .regions
+            .iter()
+            .filter(|region| open.is_selected(&region.id));
         let ids: Vec<String> = chosen.map(|region| region.id.clone()).collect();
         let edits = if is_front {
-            ids.into_iter().map(|id| Edit::MoveRegion { id, index: usize::MAX }).collect()
+            ids.into_iter()
+                .map(|id| Edit::MoveRegion {
+                    id,
+                    index: usize::MAX,
+                })
+                .collect()
         } else {
-            ids.into_iter().rev().map(|id| Edit::MoveRegion { id, index: 0 }).collect()
+            ids.into_iter()
+                .rev()
+                .map(|id| Edit::MoveRegion { id, index: 0 })
+                .collect()
         };
         self.apply(edits);
     }
@@ -319,7 +403,11 @@ impl Session {
     /// Joins a shape to the active region, or makes a region of it where none is meant.
     pub fn commit(&mut self, patch: &Patch, combine: Combine, source: &str) {
         let Some(open) = self.open_mut() else { return };
-        let Some((region, mask)) = open.active().cloned().zip(open.active_mask()).filter(|_| combine != Combine::Replace)
+        let Some((region, mask)) = open
+            .active()
+            .cloned()
+            .zip(open.active_mask())
+            .filter(|_| combine != Combine::Replace)
         else {
             if matches!(combine, Combine::Replace | Combine::Add)
                 && let Ok(mask) = patch.to_mask(open.size())
@@ -338,7 +426,9 @@ impl Session {
     /// Changes the mask of the active region.
     pub fn replace_active(&mut self, patch: &Patch, combine: Combine) {
         let Some(open) = self.open_mut() else { return };
-        let Some((region, mask)) = open.active().cloned().zip(open.active_mask()) else { return };
+        let Some((region, mask)) = open.active().cloned().zip(open.active_mask()) else {
+            return;
+        };
         let mut changed = (*mask).clone();
         drop(mask);
         patch.apply(&mut changed, combine);
@@ -357,7 +447,10 @@ fn mask_edit(region: &Region, after: &Rle) -> Option<Edit> {
         return None;
     }
     let change = MaskChange::between(&region.mask.rle, after).ok()?;
-    Some(Edit::Region { id: region.id.clone(), change: RegionChange::Mask(change) })
+    Some(Edit::Region {
+        id: region.id.clone(),
+        change: RegionChange::Mask(change),
+    })
 }
 
 /// A mask on an image of another size, moved to the lower right; `None` if nothing of it lies inside.
@@ -366,6 +459,7 @@ fn moved(mask: &Rle, offset: i64, size: ImageSize) -> Option<Rle> {
         return Some(mask.clone());
     }
     let patch = Patch::around(&Mask::from_rle(mask))?;
-    let placed = operations::place(&patch, offset, offset, size).or_else(|| operations::place(&patch, 0, 0, size))?;
+    let placed =
+        operations::place(&patch, offset, offset, size).or_else(|| operations::place(&patch, 0, 0, size))?;
     Some(placed.to_mask(size).ok()?.to_rle())
 }

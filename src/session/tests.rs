@@ -26,14 +26,22 @@ impl Desk {
     fn new(images: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for number in 0..images {
-            let pixels = (0..3 * SIZE.area()).map(|place| (place as usize * (number + 1) % 251) as u8).collect();
-            write_rgb_png(&folder.path().join(format!("{number}.png")), &RgbImage { size: SIZE, pixels }).unwrap();
+            let pixels = (0..3 * SIZE.area())
+                .map(|place| (place as usize * (number + 1) % 251) as u8)
+                .collect();
+            write_rgb_png(
+                &folder.path().join(format!("{number}.png")),
+                &RgbImage { size: SIZE, pixels },
+            )
+            .unwrap();
         }
         let session = Session::start(SessionOptions::default(), scripted::load, Arc::new(|| {})).unwrap();
         let mut desk = Self { folder, session };
         let path = desk.folder.path().to_path_buf();
         desk.session.open_path(&path);
-        desk.until("the first image", |session| session.open().is_some() && session.model_info().is_some());
+        desk.until("the first image", |session| {
+            session.open().is_some() && session.model_info().is_some()
+        });
         desk
     }
 
@@ -45,7 +53,11 @@ impl Desk {
             if is_so(&self.session) {
                 return;
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "still waiting for {what}: {:?}", self.session.notices.all());
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "still waiting for {what}: {:?}",
+                self.session.notices.all()
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -57,7 +69,9 @@ impl Desk {
     fn show(&mut self, number: usize) {
         let path = self.path(number);
         self.session.open_image(&path);
-        self.until("an image", |session| session.open().is_some_and(|open| open.path == path));
+        self.until("an image", |session| {
+            session.open().is_some_and(|open| open.path == path)
+        });
     }
 
     fn add(&mut self, rect: PixelRect) {
@@ -70,7 +84,10 @@ impl Desk {
     }
 
     fn on_disk(&self, number: usize) -> crate::dataset::Document {
-        Sidecar::open(&sidecar_path(&self.path(number))).unwrap().1.expect("a sidecar")
+        Sidecar::open(&sidecar_path(&self.path(number)))
+            .unwrap()
+            .1
+            .expect("a sidecar")
     }
 }
 
@@ -78,13 +95,21 @@ impl Desk {
 fn a_new_region_gets_words_and_everything_is_saved_by_itself() {
     let mut desk = Desk::new(1);
     desk.add(PixelRect::new(30, 20, 20, 20));
-    desk.until("words", |session| session.open().unwrap().document().regions[0].words.is_some());
+    desk.until("words", |session| {
+        session.open().unwrap().document().regions[0].words.is_some()
+    });
     desk.saved();
     let document = desk.on_disk(0);
     let words = document.regions[0].words.as_ref().unwrap();
-    assert_eq!((words.codes.as_slice(), words.tokenizer.as_str()), (&[2, 1][..], "T1"));
+    assert_eq!(
+        (words.codes.as_slice(), words.tokenizer.as_str()),
+        (&[2, 1][..], "T1")
+    );
     assert!(document.regions[0].has_fresh_words());
-    assert_eq!(document.image.blake3.as_deref(), Some(desk.session.open().unwrap().image.blake3().as_str()));
+    assert_eq!(
+        document.image.blake3.as_deref(),
+        Some(desk.session.open().unwrap().image.blake3().as_str())
+    );
     // An edit of the mask makes the words anew.
     desk.session.execute(Command::Grow);
     desk.until("other words", |session| {
@@ -97,14 +122,22 @@ fn a_new_region_gets_words_and_everything_is_saved_by_itself() {
 #[test]
 fn strokes_paint_a_new_region_and_then_the_selected_one() {
     let mut desk = Desk::new(1);
-    let dab = |x: u32| Patch::around(&Mask::from_rects(SIZE, &[PixelRect::new(x, 10, 5, 5)]).unwrap()).unwrap();
+    let dab =
+        |x: u32| Patch::around(&Mask::from_rects(SIZE, &[PixelRect::new(x, 10, 5, 5)]).unwrap()).unwrap();
     let open = desk.session.open_mut().unwrap();
     for x in [10, 14, 18] {
-        assert_eq!(open.stroke(Some(&dab(x)), Combine::Add, false).unwrap(), Some(PixelRect::new(x, 10, 5, 5)));
+        assert_eq!(
+            open.stroke(Some(&dab(x)), Combine::Add, false).unwrap(),
+            Some(PixelRect::new(x, 10, 5, 5))
+        );
     }
     assert!(open.document().regions.is_empty() && open.live_mask().is_some());
-    open.end_stroke(|document, mask| crate::dataset::Region::new(document.next_region_id(), mask)).unwrap();
-    assert_eq!((open.document().regions[0].mask.rle.area(), open.selected()), (65, &["r1".to_owned()][..]));
+    open.end_stroke(|document, mask| crate::dataset::Region::new(document.next_region_id(), mask))
+        .unwrap();
+    assert_eq!(
+        (open.document().regions[0].mask.rle.area(), open.selected()),
+        (65, &["r1".to_owned()][..])
+    );
     open.stroke(Some(&dab(40)), Combine::Add, false).unwrap();
     open.cancel_stroke();
     assert_eq!(open.document().regions[0].mask.rle.area(), 65);
@@ -112,12 +145,18 @@ fn strokes_paint_a_new_region_and_then_the_selected_one() {
     open.end_stroke(|_, _| unreachable!()).unwrap();
     assert_eq!(open.document().regions[0].mask.rle.area(), 40);
     desk.session.execute(Command::Undo);
-    assert_eq!(desk.session.open().unwrap().document().regions[0].mask.rle.area(), 65);
+    assert_eq!(
+        desk.session.open().unwrap().document().regions[0].mask.rle.area(),
+        65
+    );
     desk.session.execute(Command::Undo);
     assert!(desk.session.open().unwrap().document().regions.is_empty());
     desk.session.execute(Command::Redo);
     desk.session.execute(Command::Redo);
-    assert_eq!(desk.session.open().unwrap().document().regions[0].mask.rle.area(), 40);
+    assert_eq!(
+        desk.session.open().unwrap().document().regions[0].mask.rle.area(),
+        40
+    );
 }
 
 #[test]
@@ -141,7 +180,9 @@ fn undo_is_per_image_and_survives_leaving_it() {
 fn the_work_of_others_is_taken_over_and_conflicts_are_told() {
     let mut desk = Desk::new(1);
     desk.add(PixelRect::new(10, 10, 20, 20));
-    desk.until("words", |session| session.open().unwrap().document().regions[0].words.is_some());
+    desk.until("words", |session| {
+        session.open().unwrap().document().regions[0].words.is_some()
+    });
     desk.saved();
     let (mut other, document) = Sidecar::open(&sidecar_path(&desk.path(0))).unwrap();
     let mut document = document.unwrap();
@@ -150,11 +191,25 @@ fn the_work_of_others_is_taken_over_and_conflicts_are_told() {
     document.touch(crate::dataset::Timestamp::now());
     other.save(&document).unwrap();
     desk.session.set_label("ours");
-    desk.until("the merge", |session| session.open().unwrap().document().notes == "from elsewhere");
+    desk.until("the merge", |session| {
+        session.open().unwrap().document().notes == "from elsewhere"
+    });
     assert_eq!(desk.session.open().unwrap().document().regions[0].label, "ours");
-    assert!(desk.session.notices.all().iter().any(|notice| notice.severity == Severity::Warning && !notice.details.is_empty()));
+    assert!(
+        desk.session
+            .notices
+            .all()
+            .iter()
+            .any(|notice| notice.severity == Severity::Warning && !notice.details.is_empty())
+    );
     desk.saved();
-    assert_eq!((desk.on_disk(0).regions[0].label.as_str(), desk.on_disk(0).notes.as_str()), ("ours", "from elsewhere"));
+    assert_eq!(
+        (
+            desk.on_disk(0).regions[0].label.as_str(),
+            desk.on_disk(0).notes.as_str()
+        ),
+        ("ours", "from elsewhere")
+    );
 }
 
 #[test]
@@ -166,8 +221,13 @@ fn what_cannot_be_read_is_never_overwritten() {
     // It may have been read ahead before it was damaged.
     desk.session.ahead.clear();
     desk.session.open_image(&image);
-    desk.until("the image", |session| session.open().is_some_and(|open| open.path == image));
-    assert!(matches!(desk.session.open().unwrap().save_state(), SaveState::ReadOnly(_)));
+    desk.until("the image", |session| {
+        session.open().is_some_and(|open| open.path == image)
+    });
+    assert!(matches!(
+        desk.session.open().unwrap().save_state(),
+        SaveState::ReadOnly(_)
+    ));
     desk.add(PixelRect::new(10, 10, 20, 20));
     assert!(desk.session.open().unwrap().document().regions.is_empty());
     desk.show(0);
@@ -178,10 +238,21 @@ fn what_cannot_be_read_is_never_overwritten() {
 #[test]
 fn smart_select_proposes_and_accepts() {
     let mut desk = Desk::new(1);
-    let click = PromptPoint { at: ImagePoint::new(60.0, 40.0), is_positive: true };
-    desk.session.prompt(PromptRequest { points: vec![click], ..PromptRequest::default() });
+    let click = PromptPoint {
+        at: ImagePoint::new(60.0, 40.0),
+        is_positive: true,
+    };
+    desk.session.prompt(PromptRequest {
+        points: vec![click],
+        ..PromptRequest::default()
+    });
     assert!(desk.session.proposal.as_ref().unwrap().is_waiting());
-    desk.until("the answer", |session| session.proposal.as_ref().is_some_and(|proposal| !proposal.is_waiting()));
+    desk.until("the answer", |session| {
+        session
+            .proposal
+            .as_ref()
+            .is_some_and(|proposal| !proposal.is_waiting())
+    });
     let mask = desk.session.take_proposal().unwrap();
     assert_eq!(mask.bounding_box(), Some(PixelRect::new(50, 30, 20, 20)));
     assert!(desk.session.proposal.is_none());
@@ -192,7 +263,12 @@ fn words_in_a_text_become_masks_and_regions() {
     let mut desk = Desk::new(1);
     let text = "Look at <|mt_start|><|mt_0002|><|mt_0257|><|mt_end|> and <|mt_start|><|mt_0004|> alone";
     assert!(desk.session.find_words(text));
-    desk.until("the masks", |session| session.found.as_ref().is_some_and(|found| found.masks.iter().all(|mask| mask.mask.is_some())));
+    desk.until("the masks", |session| {
+        session
+            .found
+            .as_ref()
+            .is_some_and(|found| found.masks.iter().all(|mask| mask.mask.is_some()))
+    });
     desk.session.accept_found(0);
     desk.session.accept_found(0);
     let open = desk.session.open().unwrap();
@@ -205,10 +281,20 @@ fn words_in_a_text_become_masks_and_regions() {
 fn the_words_of_another_model_stay_until_they_are_to_be_made_anew() {
     let mut desk = Desk::new(1);
     desk.add(PixelRect::new(30, 20, 20, 20));
-    desk.until("words", |session| session.open().unwrap().document().regions[0].words.is_some());
+    desk.until("words", |session| {
+        session.open().unwrap().document().regions[0].words.is_some()
+    });
     let before = desk.session.open().unwrap().document().regions[0].words.clone();
-    desk.session.load_model(ModelChoice { path: Some("another one".into()), ..ModelChoice::default() });
-    desk.until("the model", |session| session.model_info().is_some_and(|model| model.name == "another one") && !session.is_network_busy);
+    desk.session.load_model(ModelChoice {
+        path: Some("another one".into()),
+        ..ModelChoice::default()
+    });
+    desk.until("the model", |session| {
+        session
+            .model_info()
+            .is_some_and(|model| model.name == "another one")
+            && !session.is_network_busy
+    });
     let state = |session: &Session| {
         let open = session.open().unwrap();
         words_state(open.document(), &open.document().regions[0], session.model_info())
@@ -223,13 +309,20 @@ fn the_words_of_another_model_stay_until_they_are_to_be_made_anew() {
 #[test]
 fn a_failing_model_is_told_and_another_one_helps() {
     let mut desk = Desk::new(1);
-    desk.session.load_model(ModelChoice { path: Some("broken".into()), ..ModelChoice::default() });
-    desk.until("the failure", |session| matches!(session.model, ModelState::Failed(_)));
+    desk.session.load_model(ModelChoice {
+        path: Some("broken".into()),
+        ..ModelChoice::default()
+    });
+    desk.until("the failure", |session| {
+        matches!(session.model, ModelState::Failed(_))
+    });
     desk.add(PixelRect::new(30, 20, 20, 20));
     desk.saved();
     assert_eq!(desk.on_disk(0).regions.len(), 1);
     desk.session.load_model(ModelChoice::default());
-    desk.until("words", |session| session.open().unwrap().document().regions[0].words.is_some());
+    desk.until("words", |session| {
+        session.open().unwrap().document().regions[0].words.is_some()
+    });
 }
 
 #[test]
@@ -241,13 +334,28 @@ fn regions_are_copied_merged_split_and_ordered() {
     desk.session.execute(Command::SelectAll);
     desk.session.execute(Command::Merge);
     let regions = |desk: &Desk| desk.session.open().unwrap().document().regions.clone();
-    assert_eq!((regions(&desk).len(), regions(&desk)[0].mask.rle.area()), (1, 200));
+    assert_eq!(
+        (regions(&desk).len(), regions(&desk)[0].mask.rle.area()),
+        (1, 200)
+    );
     desk.session.execute(Command::Split);
-    assert_eq!(regions(&desk).iter().map(|region| region.label.as_str()).collect::<Vec<_>>(), ["nut", "nut"]);
+    assert_eq!(
+        regions(&desk)
+            .iter()
+            .map(|region| region.label.as_str())
+            .collect::<Vec<_>>(),
+        ["nut", "nut"]
+    );
     desk.session.execute(Command::Copy);
     desk.show(1);
     desk.session.paste_regions();
-    assert_eq!(regions(&desk).iter().map(|region| region.mask.rle.area()).collect::<Vec<_>>(), [100, 100]);
+    assert_eq!(
+        regions(&desk)
+            .iter()
+            .map(|region| region.mask.rle.area())
+            .collect::<Vec<_>>(),
+        [100, 100]
+    );
     desk.session.open_mut().unwrap().select(["r2".to_owned()]);
     desk.session.execute(Command::ToBack);
     assert_eq!(regions(&desk)[0].id, "r2");
@@ -267,12 +375,21 @@ fn a_deleted_region_leaves_its_name_in_texts() {
     desk.add(PixelRect::new(40, 10, 10, 10));
     let caption = Caption::new("beside [[r1]]".to_owned(), None);
     let change = RegionChange::AddCaption { index: 0, caption };
-    desk.session.apply(vec![Edit::Region { id: "r2".to_owned(), change }]);
+    desk.session.apply(vec![Edit::Region {
+        id: "r2".to_owned(),
+        change,
+    }]);
     desk.session.open_mut().unwrap().select(["r1".to_owned()]);
     desk.session.execute(Command::Delete);
-    assert_eq!(desk.session.open().unwrap().document().regions[0].captions[0].text, "beside nut");
+    assert_eq!(
+        desk.session.open().unwrap().document().regions[0].captions[0].text,
+        "beside nut"
+    );
     desk.session.execute(Command::Undo);
-    assert_eq!(desk.session.open().unwrap().document().regions[1].captions[0].text, "beside [[r1]]");
+    assert_eq!(
+        desk.session.open().unwrap().document().regions[1].captions[0].text,
+        "beside [[r1]]"
+    );
 }
 
 #[test]
@@ -285,25 +402,46 @@ fn review_goes_from_image_to_image() {
     }
     desk.show(0);
     let second = desk.path(1);
-    desk.until("the index", |session| session.list.as_ref().unwrap().state.counts.by_status.iter().any(|(status, count)| *status == Status::Done && *count == 2));
+    desk.until("the index", |session| {
+        session
+            .list
+            .as_ref()
+            .unwrap()
+            .state
+            .counts
+            .by_status
+            .iter()
+            .any(|(status, count)| *status == Status::Done && *count == 2)
+    });
     desk.session.execute(Command::Approve);
-    desk.until("the next one", |session| session.open().is_some_and(|open| open.path == second));
+    desk.until("the next one", |session| {
+        session.open().is_some_and(|open| open.path == second)
+    });
     desk.session.reject("the edge is ragged");
     desk.saved();
     let document = desk.on_disk(1);
-    assert_eq!((document.status, document.notes.as_str()), (Status::Rejected, "the edge is ragged"));
+    assert_eq!(
+        (document.status, document.notes.as_str()),
+        (Status::Rejected, "the edge is ragged")
+    );
 }
 
 #[test]
 fn a_search_narrows_the_list() {
     let mut desk = Desk::new(12);
     desk.session.want_rows(0..12);
-    desk.until("the rows", |session| session.list.as_ref().unwrap().row(11).is_some());
+    desk.until("the rows", |session| {
+        session.list.as_ref().unwrap().row(11).is_some()
+    });
     assert_eq!(desk.session.list.as_ref().unwrap().row(2).unwrap().name, "2.png");
     desk.session.set_filter("<^1>");
-    desk.until("the search", |session| session.list.as_ref().unwrap().state.found == 3);
+    desk.until("the search", |session| {
+        session.list.as_ref().unwrap().state.found == 3
+    });
     desk.session.set_filter("<(>");
-    desk.until("the complaint", |session| session.list.as_ref().unwrap().filter_problem.is_some());
+    desk.until("the complaint", |session| {
+        session.list.as_ref().unwrap().filter_problem.is_some()
+    });
     assert_eq!(desk.session.list.as_ref().unwrap().state.found, 3);
 }
 
@@ -312,10 +450,14 @@ fn neighbours_are_read_ahead_so_that_the_next_image_is_there_at_once() {
     let mut desk = Desk::new(3);
     let next = desk.path(1);
     desk.session.want_rows(0..3);
-    desk.until("the rows", |session| session.list.as_ref().unwrap().row(2).is_some());
+    desk.until("the rows", |session| {
+        session.list.as_ref().unwrap().row(2).is_some()
+    });
     desk.show(0);
     desk.session.read_ahead();
-    desk.until("reading ahead", |session| session.ahead.iter().any(|ahead| ahead.path == next));
+    desk.until("reading ahead", |session| {
+        session.ahead.iter().any(|ahead| ahead.path == next)
+    });
     desk.session.execute(Command::NextImage);
     assert_eq!(desk.session.open().unwrap().path, next);
 }
@@ -329,6 +471,7 @@ fn a_single_image_opens_with_its_folder() {
     desk.session.open_path(path);
     let wanted = path.to_path_buf();
     desk.until("the image", |session| {
-        session.open().is_some_and(|open| open.path == wanted) && session.list.as_ref().is_some_and(|list| list.state.found == 3)
+        session.open().is_some_and(|open| open.path == wanted)
+            && session.list.as_ref().is_some_and(|list| list.state.found == 3)
     });
 }

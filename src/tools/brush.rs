@@ -2,8 +2,8 @@
 
 use super::raster::{Dab, sweep_round, sweep_square};
 use super::{
-    Combine, Modifiers, Patch, PointerButton, PointerEvent, PointerKind, Preview, PreviewShape, Response, Tool,
-    ToolContext, ToolKey,
+    Combine, Modifiers, Patch, PointerButton, PointerEvent, PointerKind, Preview, PreviewShape, Response,
+    Tool, ToolContext, ToolKey,
 };
 use crate::geometry::{ImagePoint, ImageSize};
 use std::borrow::Cow;
@@ -268,7 +268,9 @@ impl Tool for Brush {
         };
         let radius_px = self.size.diameter_px() as f32 / 2.0;
         let at = self.snapped(hover.at, radius_px);
-        let line = self.last_end.filter(|_| hover.draws_line && self.stroke.is_none());
+        let line = self
+            .last_end
+            .filter(|_| hover.draws_line && self.stroke.is_none());
         let line = line.map(|from| PreviewShape::Polyline(Cow::Owned(vec![from, at])));
         let cursor = match self.tip {
             BrushTip::Round => PreviewShape::RoundCursor { at, radius_px },

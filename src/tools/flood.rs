@@ -36,17 +36,17 @@ impl ColourRange {
 
     fn contains(&self, pixel: [u8; 3]) -> bool {
         // Without short cuts, so that the compiler makes vector code of a loop over pixels.
-        let inside = |channel: usize| (pixel[channel] >= self.low[channel]) & (pixel[channel] <= self.high[channel]);
+        let inside =
+            |channel: usize| (pixel[channel] >= self.low[channel]) & (pixel[channel] <= self.high[channel]);
         inside(0) & inside(1) & inside(2)
     }
 
     /// One bit per pixel of a row, in the layout of a mask's row.
     fn compare(&self, pixels: &[[u8; 3]], words: &mut [u64]) {
         for (word, pixels) in words.iter_mut().zip(pixels.chunks(WORD_BITS as usize)) {
-            *word = pixels
-                .iter()
-                .enumerate()
-                .fold(0, |word, (bit, &pixel)| word | u64::from(self.contains(pixel)) << bit);
+            *word = pixels.iter().enumerate().fold(0, |word, (bit, &pixel)| {
+                word | u64::from(self.contains(pixel)) << bit
+            });
         }
     }
 }
@@ -164,7 +164,10 @@ impl<'a> Search<'a> {
     fn run_at(&self, x: u32, y: u32) -> Range<u32> {
         let row = &self.similar[self.words_of(y)];
         let index = (x / WORD_BITS) as usize;
-        let (below, above) = (u64::MAX >> (WORD_BITS - 1 - x % WORD_BITS), u64::MAX << (x % WORD_BITS));
+        let (below, above) = (
+            u64::MAX >> (WORD_BITS - 1 - x % WORD_BITS),
+            u64::MAX << (x % WORD_BITS),
+        );
         let gap_before = |index: usize, gaps: u64| {
             (gaps != 0).then(|| (index as u32 + 1) * WORD_BITS - gaps.leading_zeros())
         };

@@ -20,7 +20,8 @@ pub struct Lasso {
 
 impl Tool for Lasso {
     fn pointer(&mut self, event: &PointerEvent, context: &ToolContext<'_>) -> Response {
-        if event.kind == PointerKind::Press && self.button.is_none() && event.button != PointerButton::Middle {
+        if event.kind == PointerKind::Press && self.button.is_none() && event.button != PointerButton::Middle
+        {
             self.button = Some(event.button);
             self.combine = context.combine_with(event.button);
             self.line = vec![event.at];
@@ -34,7 +35,11 @@ impl Tool for Lasso {
                 /// Nearer points than this look the same and only make the line longer.
                 const SPACING_SCREEN_PX: f32 = 0.5;
                 let spacing = context.image_px(SPACING_SCREEN_PX);
-                if self.line.last().is_some_and(|&last| distance(last, event.at) < spacing) {
+                if self
+                    .line
+                    .last()
+                    .is_some_and(|&last| distance(last, event.at) < spacing)
+                {
                     return Response::Idle;
                 }
                 self.line.push(event.at);

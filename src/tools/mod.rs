@@ -108,7 +108,12 @@ impl ToolContext<'_> {
     /// `screen_px` pixels of the screen in image pixels, for distances that are about the hand, not the image.
     fn image_px(&self, screen_px: f32) -> f32 {
         let scale = self.image_px_per_screen_px;
-        screen_px * if scale.is_finite() && scale > 0.0 { scale } else { 1.0 }
+        screen_px
+            * if scale.is_finite() && scale > 0.0 {
+                scale
+            } else {
+                1.0
+            }
     }
 
     /// How a shape drawn with `button` joins the target: the secondary button takes away.

@@ -10,7 +10,9 @@ use crate::mask::{Border, Connectivity, Mask, MaskError};
 /// Fills the holes, or only those of at most `max_area` pixels.
 #[must_use]
 pub fn fill_holes(mask: &Mask, max_area: Option<u64>) -> Option<Patch> {
-    changed(mask, 0, |window| window.fill_small_holes(max_area.unwrap_or(u64::MAX)))
+    changed(mask, 0, |window| {
+        window.fill_small_holes(max_area.unwrap_or(u64::MAX))
+    })
 }
 
 /// Removes the parts of fewer than `min_area` pixels, parts that touch at a corner being one.
@@ -54,7 +56,10 @@ fn smoothed(window: &Mask, low: &Mask, high: &Mask) -> Result<Mask, MaskError> {
         let kept = smooth.intersection(window)?;
         for y in 0..kept.size().height {
             for run in kept.runs(y) {
-                if let Some(part) = parts.label_at(run.start, y).and_then(|part| survives.get_mut(part)) {
+                if let Some(part) = parts
+                    .label_at(run.start, y)
+                    .and_then(|part| survives.get_mut(part))
+                {
                     *part = true;
                 }
             }
@@ -72,18 +77,26 @@ pub fn split(mask: &Mask) -> Vec<Patch> {
         return Vec::new();
     };
     let components = whole.mask().components(Connectivity::Eight);
-    let patches = components.as_slice().iter().enumerate().filter_map(|(index, component)| {
-        // A window of the part's own size, so that many small parts of a large mask stay cheap.
-        let bounds = component.bounding_box;
-        let mut part = whole.mask().crop(bounds).ok()?;
-        if part.area() != component.area {
-            part = Mask::from_fn(bounds.size(), |x, y| {
-                components.label_at(bounds.x + x, bounds.y + y) == Some(index)
-            })
-            .ok()?;
-        }
-        Some(Patch::new(whole.rect().x + bounds.x, whole.rect().y + bounds.y, part))
-    });
+    let patches = components
+        .as_slice()
+        .iter()
+        .enumerate()
+        .filter_map(|(index, component)| {
+            // A window of the part's own size, so that many small parts of a large mask stay cheap.
+            let bounds = component.bounding_box;
+            let mut part = whole.mask().crop(bounds).ok()?;
+            if part.area() != component.area {
+                part = Mask::from_fn(bounds.size(), |x, y| {
+                    components.label_at(bounds.x + x, bounds.y + y) == Some(index)
+                })
+                .ok()?;
+            }
+            Some(Patch::new(
+                whole.rect().x + bounds.x,
+                whole.rect().y + bounds.y,
+                part,
+            ))
+        });
     patches.collect()
 }
 
@@ -93,7 +106,11 @@ pub fn split(mask: &Mask) -> Vec<Patch> {
 /// [`MaskError::SizeMismatch`].
 pub fn merge(masks: &[&Mask]) -> Result<Option<Patch>, MaskError> {
     let patches: Vec<Patch> = masks.iter().filter_map(|mask| Patch::around(mask)).collect();
-    if let Some((first, other)) = masks.iter().zip(masks.iter().skip(1)).find(|(a, b)| a.size() != b.size()) {
+    if let Some((first, other)) = masks
+        .iter()
+        .zip(masks.iter().skip(1))
+        .find(|(a, b)| a.size() != b.size())
+    {
         return Err(MaskError::SizeMismatch {
             left: first.size(),
             right: other.size(),
@@ -132,7 +149,9 @@ pub fn remove_underlying(top: &Mask, below: &[&Mask]) -> Vec<Option<Patch>> {
 /// outside is cut off, and `None` means that no pixel is left.
 #[must_use]
 pub fn place(region: &Patch, dx: i64, dy: i64, size: ImageSize) -> Option<Patch> {
-    region.moved(dx, dy, size).filter(|placed| !placed.mask().is_empty())
+    region
+        .moved(dx, dy, size)
+        .filter(|placed| !placed.mask().is_empty())
 }
 
 /// How far a disc reaches, in whole pixels, more than any image for a radius without bounds.
@@ -146,7 +165,10 @@ fn margin(radius_px: f32) -> u32 {
 /// that look beyond the edge need a margin of at least one.
 fn changed(mask: &Mask, margin_px: u32, operation: impl FnOnce(&Mask) -> Mask) -> Option<Patch> {
     let bounds = mask.bounding_box()?;
-    let (x, y) = (bounds.x.saturating_sub(margin_px), bounds.y.saturating_sub(margin_px));
+    let (x, y) = (
+        bounds.x.saturating_sub(margin_px),
+        bounds.y.saturating_sub(margin_px),
+    );
     let right = bounds.right().saturating_add(margin_px).min(mask.size().width);
     let bottom = bounds.bottom().saturating_add(margin_px).min(mask.size().height);
     let rect = PixelRect::new(x, y, right - x, bottom - y);

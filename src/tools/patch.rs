@@ -136,8 +136,10 @@ impl Patch {
                 target.fill_rect(reach, false);
                 if let Some(mut kept) = kept {
                     // A patch that reaches over the edge is larger than what is kept of the target.
-                    if let Some(ours) = Self::window(&self.mask, PixelRect::new(0, 0, kept.rect.width, kept.rect.height))
-                        && kept.mask.intersect_with(&ours.mask).is_ok()
+                    if let Some(ours) = Self::window(
+                        &self.mask,
+                        PixelRect::new(0, 0, kept.rect.width, kept.rect.height),
+                    ) && kept.mask.intersect_with(&ours.mask).is_ok()
                     {
                         paste(target, &kept.mask, kept.rect.x, kept.rect.y);
                     }

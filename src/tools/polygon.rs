@@ -3,7 +3,7 @@
 use super::plane::{distance, nearest_on_segment};
 use super::raster::fill_ring;
 use super::{
-    Combine, DRAG_SCREEN_PX, GRAB_SCREEN_PX, Modifiers, PointerButton, PointerEvent, PointerKind, Preview,
+    DRAG_SCREEN_PX, GRAB_SCREEN_PX, Modifiers, PointerButton, PointerEvent, PointerKind, Preview,
     PreviewShape, Response, Tool, ToolContext, ToolKey,
 };
 use crate::geometry::ImagePoint;
@@ -48,7 +48,11 @@ impl Polygon {
     fn vertex_at(&self, at: ImagePoint, context: &ToolContext<'_>) -> Option<usize> {
         let reach = context.image_px(GRAB_SCREEN_PX);
         let near = |&(_, distance): &(usize, f32)| distance <= reach;
-        let distances = self.vertices.iter().map(|&vertex| distance(vertex, at)).enumerate();
+        let distances = self
+            .vertices
+            .iter()
+            .map(|&vertex| distance(vertex, at))
+            .enumerate();
         let nearest = distances
             .filter(near)
             .min_by(|(_, left), (_, right)| left.total_cmp(right));
@@ -78,7 +82,11 @@ impl Polygon {
         {
             self.vertices.remove(index);
             self.hovered = None;
-            return if self.vertices.is_empty() { Response::Cancelled } else { Response::Redraw };
+            return if self.vertices.is_empty() {
+                Response::Cancelled
+            } else {
+                Response::Redraw
+            };
         }
         let what = if let Some(index) = vertex {
             Grabbed::Vertex {
@@ -131,7 +139,9 @@ impl Polygon {
             return Response::Ignored;
         };
         match grab.what {
-            Grabbed::Vertex { index: 0, .. } if !grab.is_drag && self.vertices.len() >= 3 => self.close(context),
+            Grabbed::Vertex { index: 0, .. } if !grab.is_drag && self.vertices.len() >= 3 => {
+                self.close(context)
+            }
             Grabbed::Line { .. } if !grab.is_drag => {
                 self.vertices.push(event.at);
                 Response::Redraw
@@ -150,8 +160,9 @@ impl Polygon {
             return Response::Idle;
         }
         self.cancel();
-        fill_ring(context.size, &ring)
-            .map_or(Response::Cancelled, |patch| Response::Commit(patch, context.combine))
+        fill_ring(context.size, &ring).map_or(Response::Cancelled, |patch| {
+            Response::Commit(patch, context.combine)
+        })
     }
 }
 
@@ -190,7 +201,11 @@ impl Tool for Polygon {
                 self.grab = None;
                 self.hovered = None;
                 self.vertices.pop();
-                if self.vertices.is_empty() { Response::Cancelled } else { Response::Redraw }
+                if self.vertices.is_empty() {
+                    Response::Cancelled
+                } else {
+                    Response::Redraw
+                }
             }
             _ => Response::Ignored,
         }
@@ -206,7 +221,11 @@ impl Tool for Polygon {
             Some(next) => Cow::Owned(self.vertices.iter().copied().chain([next]).collect()),
             None => Cow::Borrowed(&self.vertices),
         };
-        let outline = if line.len() >= 3 { PreviewShape::Polygon(line) } else { PreviewShape::Polyline(line) };
+        let outline = if line.len() >= 3 {
+            PreviewShape::Polygon(line)
+        } else {
+            PreviewShape::Polyline(line)
+        };
         let held = match self.grab.map(|grab| grab.what) {
             Some(Grabbed::Vertex { index, .. }) => Some(index),
             _ => self.hovered,

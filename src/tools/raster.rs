@@ -131,7 +131,10 @@ pub(super) fn sweep_round(size: ImageSize, from: Dab, to: Dab) -> Option<Patch> 
         })
     });
     fill_rows(size, from.bounds().union(to.bounds()), |y| {
-        let crossings = tangents.iter().flatten().filter_map(|&tangent| crossing(tangent, y));
+        let crossings = tangents
+            .iter()
+            .flatten()
+            .filter_map(|&tangent| crossing(tangent, y));
         hull(from.chord(y).into_iter().chain(to.chord(y)).chain(crossings))
     })
 }
@@ -150,7 +153,10 @@ pub(super) fn sweep_square(size: ImageSize, from: Dab, to: Dab) -> Option<Patch>
             [(a, b), (b, c), (c, d), (d, a)]
         };
         let paths = from_corners.into_iter().zip(to_corners);
-        let lines = sides(from_corners).into_iter().chain(sides(to_corners)).chain(paths);
+        let lines = sides(from_corners)
+            .into_iter()
+            .chain(sides(to_corners))
+            .chain(paths);
         hull(lines.filter_map(|line| crossing(line, y)))
     })
 }

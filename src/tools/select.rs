@@ -39,7 +39,10 @@ struct Pick {
 impl Gesture {
     /// The way in whole pixels.
     fn offset(&self) -> (i32, i32) {
-        let (dx, dy) = (self.pointer.x - self.pressed_at.x, self.pointer.y - self.pressed_at.y);
+        let (dx, dy) = (
+            self.pointer.x - self.pressed_at.x,
+            self.pointer.y - self.pressed_at.y,
+        );
         let (dx, dy) = match (self.axis_only, dx.abs() >= dy.abs()) {
             (true, true) => (dx, 0.0),
             (true, false) => (0.0, dy),
@@ -58,7 +61,9 @@ impl Select {
             let is_inside = event.at.x >= 0.0 && event.at.y >= 0.0;
             is_inside && target.get(event.at.x as u32, event.at.y as u32)
         });
-        let hits = context.hit_test.map_or_else(Vec::new, |hit_test| hit_test(event.at));
+        let hits = context
+            .hit_test
+            .map_or_else(Vec::new, |hit_test| hit_test(event.at));
         let near = context.image_px(DRAG_SCREEN_PX);
         let same_place = self.last_pick.filter(|pick| distance(pick.at, event.at) <= near);
         let depth = match same_place {
@@ -93,7 +98,11 @@ impl Select {
         gesture.pointer = event.at;
         gesture.axis_only = event.modifiers.shift;
         gesture.is_drag |= distance(gesture.pressed_at, event.at) > context.image_px(DRAG_SCREEN_PX);
-        if gesture.is_drag && gesture.moves_target { Response::Redraw } else { Response::Idle }
+        if gesture.is_drag && gesture.moves_target {
+            Response::Redraw
+        } else {
+            Response::Idle
+        }
     }
 
     fn release(&mut self, context: &ToolContext<'_>) -> Response {
@@ -105,10 +114,12 @@ impl Select {
             return translated(dx, dy, context).unwrap_or(Response::Redraw);
         }
         // A click on the target itself selects what lies on top of it.
-        gesture.click_selects.map_or(Response::Idle, |region| Response::Select {
-            region: Some(region),
-            extends: false,
-        })
+        gesture
+            .click_selects
+            .map_or(Response::Idle, |region| Response::Select {
+                region: Some(region),
+                extends: false,
+            })
     }
 }
 

@@ -3,8 +3,8 @@
 use super::plane::Bounds;
 use super::raster::{fill_ellipse, fill_rows};
 use super::{
-    Combine, Modifiers, Patch, PointerButton, PointerEvent, PointerKind, Preview, PreviewShape, Response, Tool,
-    ToolContext,
+    Combine, Modifiers, Patch, PointerButton, PointerEvent, PointerKind, Preview, PreviewShape, Response,
+    Tool, ToolContext,
 };
 use crate::geometry::{ImagePoint, ImageRect, ImageSize};
 
@@ -81,7 +81,8 @@ impl Shape {
 
 impl Tool for Shape {
     fn pointer(&mut self, event: &PointerEvent, context: &ToolContext<'_>) -> Response {
-        if event.kind == PointerKind::Press && self.gesture.is_none() && event.button != PointerButton::Middle {
+        if event.kind == PointerKind::Press && self.gesture.is_none() && event.button != PointerButton::Middle
+        {
             self.gesture = Some(Gesture {
                 start: event.at,
                 end: event.at,
@@ -91,7 +92,11 @@ impl Tool for Shape {
             });
             return Response::Redraw;
         }
-        let Some(gesture) = self.gesture.as_mut().filter(|gesture| gesture.button == event.button) else {
+        let Some(gesture) = self
+            .gesture
+            .as_mut()
+            .filter(|gesture| gesture.button == event.button)
+        else {
             return Response::Ignored;
         };
         match event.kind {

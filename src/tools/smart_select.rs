@@ -125,7 +125,11 @@ impl SmartSelect {
     /// After parts were taken away.
     fn reduced(&mut self) -> Response {
         self.collect_points();
-        if self.parts.is_empty() { Response::Cancelled } else { Response::Prompt(self.request()) }
+        if self.parts.is_empty() {
+            Response::Cancelled
+        } else {
+            Response::Prompt(self.request())
+        }
     }
 
     fn collect_points(&mut self) {
@@ -165,7 +169,11 @@ impl SmartSelect {
                 .filter(|&at| is_inside(at, context.size))
                 .map(|at| PromptPoint { at, is_positive })
                 .collect();
-            return if points.is_empty() { Response::Redraw } else { self.add(Part::Scribble(points)) };
+            return if points.is_empty() {
+                Response::Redraw
+            } else {
+                self.add(Part::Scribble(points))
+            };
         }
         gesture
             .rect()
@@ -176,7 +184,8 @@ impl SmartSelect {
 
 impl Tool for SmartSelect {
     fn pointer(&mut self, event: &PointerEvent, context: &ToolContext<'_>) -> Response {
-        if event.kind == PointerKind::Press && self.gesture.is_none() && event.button != PointerButton::Middle {
+        if event.kind == PointerKind::Press && self.gesture.is_none() && event.button != PointerButton::Middle
+        {
             if self.parts.is_empty() {
                 self.combine = context.combine;
             }
@@ -188,18 +197,29 @@ impl Tool for SmartSelect {
             });
             return Response::Idle;
         }
-        let Some(gesture) = self.gesture.as_mut().filter(|gesture| gesture.button == event.button) else {
+        let Some(gesture) = self
+            .gesture
+            .as_mut()
+            .filter(|gesture| gesture.button == event.button)
+        else {
             return Response::Ignored;
         };
         match event.kind {
             PointerKind::Drag | PointerKind::Release => {
                 let far = context.image_px(DRAG_SCREEN_PX);
-                gesture.is_drag |= gesture.line.first().is_some_and(|&start| distance(start, event.at) > far);
+                gesture.is_drag |= gesture
+                    .line
+                    .first()
+                    .is_some_and(|&start| distance(start, event.at) > far);
                 if gesture.line.last() != Some(&event.at) {
                     gesture.line.push(event.at);
                 }
                 if event.kind == PointerKind::Drag {
-                    return if gesture.is_drag { Response::Redraw } else { Response::Idle };
+                    return if gesture.is_drag {
+                        Response::Redraw
+                    } else {
+                        Response::Idle
+                    };
                 }
                 self.gesture
                     .take()
@@ -287,7 +307,10 @@ fn clipped(rect: ImageRect, size: ImageSize) -> Option<ImageRect> {
 fn sampled(line: &[ImagePoint]) -> Vec<ImagePoint> {
     /// What the network takes in well; more points hardly change its answer.
     const POINTS: usize = 6;
-    let lengths = line.iter().zip(line.iter().skip(1)).map(|(&a, &b)| distance(a, b));
+    let lengths = line
+        .iter()
+        .zip(line.iter().skip(1))
+        .map(|(&a, &b)| distance(a, b));
     let total: f32 = lengths.clone().sum();
     let (Some(&first), Some(&last)) = (line.first(), line.last()) else {
         return Vec::new();
@@ -301,7 +324,10 @@ fn sampled(line: &[ImagePoint]) -> Vec<ImagePoint> {
                 break;
             }
             let along = (wanted - walked) / length;
-            points.push(ImagePoint::new(a.x + (b.x - a.x) * along, a.y + (b.y - a.y) * along));
+            points.push(ImagePoint::new(
+                a.x + (b.x - a.x) * along,
+                a.y + (b.y - a.y) * along,
+            ));
         }
         walked += length;
     }

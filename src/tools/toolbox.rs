@@ -1,8 +1,8 @@
 //! One tool of every kind, and which of them is in the hand.
 
 use super::{
-    Brush, BrushMode, Lasso, Modifiers, PointerEvent, Polygon, Preview, Response, Select, Shape, ShapeKind, SmartSelect,
-    Tool, ToolContext, ToolKey, VertexEditor, Wand,
+    Brush, BrushMode, Lasso, Modifiers, PointerEvent, Polygon, Preview, Response, Select, Shape, ShapeKind,
+    SmartSelect, Tool, ToolContext, ToolKey, VertexEditor, Wand,
 };
 use crate::geometry::{ImagePoint, ImageSize};
 
@@ -107,7 +107,11 @@ impl Toolbox {
         let was_busy = self.tool().is_busy();
         self.tool_mut().cancel();
         self.active = kind;
-        if was_busy { Response::Cancelled } else { Response::Redraw }
+        if was_busy {
+            Response::Cancelled
+        } else {
+            Response::Redraw
+        }
     }
 
     /// The tool in use.
@@ -184,5 +188,6 @@ impl Toolbox {
 /// `at`, at most one image away from the image.
 fn sane(at: ImagePoint, size: ImageSize) -> Option<ImagePoint> {
     let near = |position: f32, length: u32| position.clamp(-(length as f32), 2.0 * length as f32);
-    (at.x.is_finite() && at.y.is_finite()).then(|| ImagePoint::new(near(at.x, size.width), near(at.y, size.height)))
+    (at.x.is_finite() && at.y.is_finite())
+        .then(|| ImagePoint::new(near(at.x, size.width), near(at.y, size.height)))
 }

@@ -3,11 +3,11 @@
 mod outline;
 
 use self::outline::{Outlines, VertexId};
-use super::{
-    Combine, DRAG_SCREEN_PX, GRAB_SCREEN_PX, Modifiers, Patch, PointerButton, PointerEvent, PointerKind, Preview,
-    PreviewShape, Response, Tool, ToolContext, ToolKey,
-};
 use super::plane::distance;
+use super::{
+    Combine, DRAG_SCREEN_PX, GRAB_SCREEN_PX, Modifiers, Patch, PointerButton, PointerEvent, PointerKind,
+    Preview, PreviewShape, Response, Tool, ToolContext, ToolKey,
+};
 use crate::geometry::ImagePoint;
 use std::borrow::Cow;
 
@@ -60,7 +60,11 @@ impl VertexEditor {
         let reach = context.image_px(GRAB_SCREEN_PX);
         let outlines = self.outlines(context)?;
         let vertex = outlines.vertex_near(at, reach).map(Hover::Vertex);
-        vertex.or_else(|| outlines.place_near(at, reach).map(|place| Hover::Outline(place.at)))
+        vertex.or_else(|| {
+            outlines
+                .place_near(at, reach)
+                .map(|place| Hover::Outline(place.at))
+        })
     }
 
     fn press(&mut self, event: &PointerEvent, context: &ToolContext<'_>) -> Response {
@@ -107,7 +111,9 @@ impl VertexEditor {
         let Some(grab) = self.grab.take() else {
             return Response::Ignored;
         };
-        let (Some(to), Some(target), Some(outlines)) = (grab.moved_to, context.target, self.outlines.as_mut()) else {
+        let (Some(to), Some(target), Some(outlines)) =
+            (grab.moved_to, context.target, self.outlines.as_mut())
+        else {
             return Response::Redraw;
         };
         commit(outlines.move_vertex(grab.vertex, to, target))
@@ -126,7 +132,9 @@ impl VertexEditor {
 
 /// An edit that changes no pixel still changes the outline.
 fn commit(change: Option<Patch>) -> Response {
-    change.map_or(Response::Redraw, |patch| Response::Commit(patch, Combine::Overwrite))
+    change.map_or(Response::Redraw, |patch| {
+        Response::Commit(patch, Combine::Overwrite)
+    })
 }
 
 /// Away from the outline a click chooses another region to edit.
@@ -149,7 +157,11 @@ impl Tool for VertexEditor {
             PointerKind::Move => {
                 let before = self.hover;
                 self.hover = self.look(event.at, context);
-                if self.hover == before { Response::Idle } else { Response::Redraw }
+                if self.hover == before {
+                    Response::Idle
+                } else {
+                    Response::Redraw
+                }
             }
             PointerKind::Leave => {
                 self.hover = None;
@@ -178,7 +190,11 @@ impl Tool for VertexEditor {
             .changed_lines()
             .map(|line| PreviewShape::Polyline(Cow::Owned(line)))
             .collect();
-        shapes.extend(outlines.rings().map(|ring| PreviewShape::Handles(Cow::Borrowed(ring))));
+        shapes.extend(
+            outlines
+                .rings()
+                .map(|ring| PreviewShape::Handles(Cow::Borrowed(ring))),
+        );
         let moving = self.grab.and_then(|grab| Some((grab.vertex, grab.moved_to?)));
         if let Some((vertex, to)) = moving {
             if let Some((before, after)) = outlines.neighbours(vertex) {

@@ -2,7 +2,8 @@
 
 use super::flood::{ColourRange, connected, everywhere};
 use super::{
-    Combine, Patch, PointerButton, PointerEvent, PointerKind, Preview, PreviewShape, Response, Tool, ToolContext,
+    Combine, Patch, PointerButton, PointerEvent, PointerKind, Preview, PreviewShape, Response, Tool,
+    ToolContext,
 };
 use crate::geometry::ImagePoint;
 use crate::image_file::RgbImage;
@@ -76,7 +77,8 @@ impl Tool for Wand {
             self.cancel();
             return Response::Ignored;
         };
-        if event.kind == PointerKind::Press && self.gesture.is_none() && event.button != PointerButton::Middle {
+        if event.kind == PointerKind::Press && self.gesture.is_none() && event.button != PointerButton::Middle
+        {
             let Some(result) = self.select(image, event.at) else {
                 return Response::Idle;
             };
@@ -90,7 +92,11 @@ impl Tool for Wand {
             });
             return Response::Redraw;
         }
-        let Some(gesture) = self.gesture.as_mut().filter(|gesture| gesture.button == event.button) else {
+        let Some(gesture) = self
+            .gesture
+            .as_mut()
+            .filter(|gesture| gesture.button == event.button)
+        else {
             return Response::Ignored;
         };
         match event.kind {

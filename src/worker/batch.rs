@@ -14,13 +14,8 @@ use crossbeam_channel::{Receiver, bounded};
 use super::Wake;
 use crate::audit::check::{self, CheckOptions, Code, Finding, Selection};
 use crate::audit::stats::{self, Stats, StatsOptions};
+use crate::interchange::training::{Container, TrainingOptions};
 use crate::interchange::{self, ExportOptions, Format, ImportOptions};
-
-/// MERGE
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Container { Llava, Jsonl, ShareGpt, Messages, RlParquet }
-impl Container { pub const ALL: [Self;5]=[Self::Llava,Self::Jsonl,Self::ShareGpt,Self::Messages,Self::RlParquet]; pub const fn name(self)->&'static str { match self { Self::Llava=>"llava",Self::Jsonl=>"jsonl",Self::ShareGpt=>"sharegpt",Self::Messages=>"messages",Self::RlParquet=>"rl-parquet" } } }
-
 
 /// Findings that a report lists; a folder with more has one thing wrong many times.
 const FINDINGS: usize = 5_000;
@@ -39,7 +34,9 @@ impl Exchange {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let training = Container::ALL.into_iter().map(Self::Training);
-        training.chain(Format::ALL.into_iter().map(Self::Program)).collect()
+        training
+            .chain(Format::ALL.into_iter().map(Self::Program))
+            .collect()
     }
 
     /// The name on the command line.
@@ -150,27 +147,33 @@ impl RunningBatch {
         let (sender, events) = bounded(64);
         let is_cancelled = Arc::new(AtomicBool::new(false));
         let cancelled = Arc::clone(&is_cancelled);
-        let thread = thread::Builder::new().name("samtok-batch".to_owned()).spawn(move || {
-            let mut progress = |done, total| {
-                if sender.try_send(BatchEvent::Progress(done, total)).is_ok() {
+        let thread = thread::Builder::new()
+            .name("samtok-batch".to_owned())
+            .spawn(move || {
+                let mut progress = |done, total| {
+                    if sender.try_send(BatchEvent::Progress(done, total)).is_ok() {
+                        wake();
+                    }
+                    if cancelled.load(Ordering::Relaxed) {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                };
+                let mut event = run(job, &mut progress);
+                if cancelled.load(Ordering::Relaxed) {
+                    event = BatchEvent::Cancelled;
+                }
+                // A window that is gone needs no answer.
+                if sender.send(event).is_ok() {
                     wake();
                 }
-                if cancelled.load(Ordering::Relaxed) {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            };
-            let mut event = run(job, &mut progress);
-            if cancelled.load(Ordering::Relaxed) {
-                event = BatchEvent::Cancelled;
-            }
-            // A window that is gone needs no answer.
-            if sender.send(event).is_ok() {
-                wake();
-            }
-        })?;
-        Ok(Self { events, is_cancelled, thread: Some(thread) })
+            })?;
+        Ok(Self {
+            events,
+            is_cancelled,
+            thread: Some(thread),
+        })
     }
 
     /// The next event, without waiting.
@@ -199,12 +202,24 @@ impl Drop for RunningBatch {
 
 fn run(job: BatchJob, progress: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>) -> BatchEvent {
     match job {
-        BatchJob::Export { folder, to, out, copies_images } => {
-            let options = ExportOptions { strict: false, copy_images: copies_images };
+        BatchJob::Export {
+            folder,
+            to,
+            out,
+            copies_images,
+        } => {
+            let options = ExportOptions {
+                strict: false,
+                copy_images: copies_images,
+            };
             let mut watch = |now: interchange::Progress| progress(now.done, now.total);
             let report = match to {
                 Exchange::Program(format) => interchange::export(&folder, format, &out, &options, &mut watch),
-                Exchange::Training(_) => return BatchEvent::Failed("MERGE".to_owned()),
+                Exchange::Training(container) => {
+                    let training = TrainingOptions::new(container);
+                    interchange::export_training(&folder, &training, None, &out, &options, &mut watch)
+                        .map(|(report, _)| report)
+                }
             };
             match report {
                 Ok(report) => BatchEvent::Done {
@@ -219,19 +234,29 @@ fn run(job: BatchJob, progress: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<
             let options = ImportOptions { strict: false };
             let mut watch = |now: interchange::Progress| progress(now.done, now.total);
             let report = match from {
-                Exchange::Program(format) => interchange::import(format, &source, &into, &options, &mut watch),
-                Exchange::Training(_) => return BatchEvent::Failed("MERGE".to_owned()),
+                Exchange::Program(format) => {
+                    interchange::import(format, &source, &into, &options, &mut watch)
+                }
+                Exchange::Training(container) => {
+                    interchange::import_training(container, &source, &into, &options, &mut watch)
+                }
             };
             match report {
                 Ok(report) => BatchEvent::Done {
-                    text: format!("{} regions for {} images were imported", report.regions, report.images),
+                    text: format!(
+                        "{} regions for {} images were imported",
+                        report.regions, report.images
+                    ),
                     details: report.to_string().lines().map(str::to_owned).collect(),
                     has_changed_sidecars: report.changed_sidecars + report.new_sidecars > 0,
                 },
                 Err(error) => BatchEvent::Failed(error.to_string()),
             }
         }
-        BatchJob::Report { folder, min_words_iou } => report(folder, min_words_iou, progress),
+        BatchJob::Report {
+            folder,
+            min_words_iou,
+        } => report(folder, min_words_iou, progress),
     }
 }
 
@@ -246,7 +271,14 @@ fn report(
         Err(error) => return BatchEvent::Failed(error.to_string()),
     };
     // Hashing every image takes minutes on a large folder; the command line does that.
-    let options = CheckOptions { min_words_iou, selection: Selection { ignore: vec![Code::ImageChanged], ..Selection::default() }, ..CheckOptions::default() };
+    let options = CheckOptions {
+        min_words_iou,
+        selection: Selection {
+            ignore: vec![Code::ImageChanged],
+            ..Selection::default()
+        },
+        ..CheckOptions::default()
+    };
     let (mut findings, mut count) = (Vec::new(), 0);
     let mut keep = |finding: Finding| {
         count += 1;
@@ -255,7 +287,12 @@ fn report(
         }
     };
     match check::check(&folder, &options, &mut keep, &mut walk) {
-        Ok(_) => BatchEvent::Report(Box::new(Report { folder, stats, findings, count })),
+        Ok(_) => BatchEvent::Report(Box::new(Report {
+            folder,
+            stats,
+            findings,
+            count,
+        })),
         Err(error) => BatchEvent::Failed(error.to_string()),
     }
 }

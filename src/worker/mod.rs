@@ -8,7 +8,9 @@
 pub mod batch;
 pub mod files;
 pub mod network;
+pub mod propose;
 pub mod tokenize;
+pub mod watch;
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@
 //! number of runs: any split into shards gives the same bytes.
 
 use crate::dataset::folder::Folder;
-use crate::dataset::{DatasetError, Document, MaskWords, Region, Sidecar, sidecar_path};
+use crate::dataset::{DatasetError, Document, MaskWords, Region, Sidecar, remove_abandoned, sidecar_path};
 use crate::image_file::{self, ImageFileError, Limits, RgbImage};
 use crate::mask::{Mask, MaskError, metrics};
 use crate::tokenizer::{DecodedMask, MaskTokenizer, TokenizerError};
@@ -156,7 +156,9 @@ pub fn tokenize(
     options: &TokenizeOptions,
     mut report: impl FnMut(&TokenizeProgress) -> bool,
 ) -> Result<TokenizeSummary, TokenizeError> {
-    let annotated = folder.list().images.into_iter().filter(|image| image.has_sidecar);
+    let listed = folder.list().images;
+    remove_abandoned(folder, listed.iter().map(|image| image.name.as_str()));
+    let annotated = listed.into_iter().filter(|image| image.has_sidecar);
     let paths: Vec<PathBuf> = annotated
         .enumerate()
         .filter(|(place, _)| options.shard.has(*place))

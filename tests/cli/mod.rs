@@ -2,6 +2,7 @@
 
 mod annotate;
 mod bad_input;
+mod conversion;
 mod full_disk;
 mod masks;
 mod models;

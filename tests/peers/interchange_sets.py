@@ -1,7 +1,7 @@
 """Checks that others read the data sets we write, agree on every mask, and that we read theirs.
 
-Random regions with parts and holes, and conversations about them, are exported as YOLO, Pascal VOC, RefCOCO, gRefCOCO,
-GranDf and Osprey-724K. Each is read by rules or programs that are not ours: Ultralytics' label check and rasteriser,
+Random regions with parts and holes, and conversations about them, are exported as YOLO, Pascal VOC, COCO, RefCOCO,
+gRefCOCO, GranDf and Osprey-724K. Each is read by rules or programs that are not ours: Ultralytics' label check and rasteriser,
 datumaro, Python's pickle, and loaders that do what those of REFER, GREFER, GLaMM and Osprey do with pycocotools. Sets
 made by others (Ultralytics' merging of segments, datumaro's VOC, old pickles, COCO polygons of any angle) are imported
 and compared pixel by pixel.
@@ -317,6 +317,49 @@ def check_voc(check, source):
     check.said(f"voc: datumaro {datumaro.__version__} agrees on {count} masks with their classes and {boxes} boxes, and we on {back} masks of its own export")
 
 
+def check_coco(check, source):
+    import datumaro
+    from datumaro.components.annotation import AnnotationType
+
+    out = check.exported(source, "coco")
+    for image in source.masks:
+        target = out / "images" / image
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((source.path / image).read_bytes())
+    dataset = datumaro.Dataset.import_from(str(out), "coco")
+    names = [item.name for item in dataset.categories()[AnnotationType.label].items]
+    count = 0
+    for item in dataset:
+        masks, labels = source.masks[f"{item.id}.png"], source.labels[f"{item.id}.png"]
+        # Outlines come as polygons; which pixels they mean, pycocotools says.
+        height, width = next(iter(masks.values())).shape if masks else (0, 0)
+        found = {}
+        for ann in item.annotations:
+            if ann.type == AnnotationType.mask:
+                found.setdefault(ann.group, [ann.label]).append(ann.image.astype(bool))
+            elif ann.type == AnnotationType.polygon:
+                rle = coco.frPyObjects([ann.points], height, width)
+                found.setdefault(ann.group, [ann.label]).append(coco.decode(rle)[:, :, 0].astype(bool))
+        found = [(names[label], np.any(parts, axis=0)) for label, *parts in found.values()]
+        for region, mask in masks.items():
+            same = [label for label, other in found if np.array_equal(mask, other)]
+            check.holds(f"datumaro reads {region} of {item.id} from COCO", labels[region] in same)
+            count += 1
+    check.holds("datumaro finds every image in COCO", len(dataset) == len(source.masks))
+
+    theirs = check.folder / "datumaro coco"
+    # Its polygons are outlines of pixel centres, which lose holes; its run lengths are exact.
+    dataset.export(str(theirs), "coco_instances", save_media=False, segmentation_mode="mask")
+    sizes = {image: Image.open(source.path / image).size for image in source.masks}
+    back = 0
+    for image, document in check.imported("coco", theirs, sizes).items():
+        found = [decoded(region["mask"]) for region in document["regions"]]
+        for region, mask in source.masks[image].items():
+            check.holds(f"{region} of {image} from datumaro's COCO", any(np.array_equal(mask, other) for other in found))
+            back += 1
+    check.said(f"coco: datumaro {datumaro.__version__} agrees on {count} masks with their classes, and we on {back} masks of its own export")
+
+
 # RefCOCO
 
 
@@ -512,6 +555,7 @@ def main():
         apart = Folder(folder / "apart", rng, arguments.images, overlap=False)
         check_yolo(check, over)
         check_voc(check, apart)
+        check_coco(check, over)
         check_refer(check, over, "refcoco")
         check_refer(check, over, "grefcoco")
         check_theirs(check)

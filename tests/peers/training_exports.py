@@ -1,7 +1,8 @@
 """Checks that training exports are read by the programs they are for, and that every mask in them is right.
 
 Makes a folder of annotated images, exports it in every training format with the program under test, and reads the
-files with `datasets`, pandas, pycocotools and a loader that does what the published LLaVA-style loader does.
+files with `datasets`, pandas, pycocotools and a loader that does what the published LLaVA-style loader does. The
+same records, written by `datasets` and pandas, are imported again and compared with what they were made of.
 
 Run from the top of the repository, with datasets, pandas, pyarrow, pycocotools, pillow and numpy installed:
 
@@ -220,6 +221,49 @@ def check_parquet(out, root, known_of, counted):
             counted["records"] += 1
 
 
+def rewritten(out, into):
+    """The records as `datasets` and pandas write them: other key order, nulls for absent keys, one type per key."""
+    import datasets
+    import pandas
+
+    into.mkdir()
+    for number, path in enumerate(sorted(path for path in out.glob("*/*") if path.suffix in (".json", ".jsonl", ".parquet"))):
+        if path.suffix == ".parquet":
+            pandas.read_parquet(path).to_parquet(into / f"{number}.parquet")
+            continue
+        loaded = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(out.parent / "cache"))
+        if number % 2:
+            loaded.to_json(into / f"{number}.jsonl")
+        else:
+            loaded.to_pandas().to_json(into / f"{number}.json", orient="records")
+
+
+def check_return(program, container, out, images, counted):
+    """What others write of our records gives every document back."""
+    written, bare = out.with_name(f"{container} rewritten"), out.with_name(f"{container} bare")
+    rewritten(out, written)
+    for path in images.rglob("*"):
+        if path.suffix in (".png", ".jpg"):
+            target = bare / path.relative_to(images)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    subprocess.run([program, "import", "--from", container, str(written), "--into", str(bare)], check=True, stdout=subprocess.DEVNULL)
+    for path in images.rglob("*.samtok.json"):
+        before = json.loads(path.read_text("utf-8"))
+        after = json.loads((bare / path.relative_to(images)).read_text("utf-8"))
+        for key in ("status", "x_own"):
+            want(before[key] == after[key], f"{key} of {path.name} differs")
+        for one, other in zip(before["regions"], after["regions"], strict=True):
+            same = all(one[key] == other[key] for key in ("id", "label", "mask", "attributes"))
+            want(same and one["words"]["codes"] == other["words"]["codes"], f"{one['id']} of {path.name} differs")
+            want([c["text"] for c in one["captions"]] == [c["text"] for c in other["captions"]], "captions differ")
+            counted["regions back"] += 1
+        for one, other in zip(before["conversations"], after["conversations"], strict=True):
+            texts = lambda conversation: [(turn["role"], turn["text"]) for turn in conversation["turns"]]
+            want(one["task"] == other["task"] and texts(one) == texts(other), f"{one['id']} of {path.name} differs")
+            counted["conversations back"] += 1
+
+
 def check_manifest(out):
     import blake3
 
@@ -261,11 +305,15 @@ def main():
                 else:
                     check_json(out, container, root, known_of, counted)
                 check_manifest(out)
+                check_return(arguments.program, container, out, root, counted)
                 want(counted["records"] > 10 * arguments.images, f"only {counted['records']} records")
             except Wrong as wrong:
                 print(f"{container}: {wrong}")
                 failed = True
-            print(f"{container}: {counted['records']} records, {counted['masks']} masks agree")
+            print(
+                f"{container}: {counted['records']} records, {counted['masks']} masks agree; rewritten by others,"
+                f" {counted['regions back']} regions and {counted['conversations back']} conversations came back whole"
+            )
     sys.exit(1 if failed else 0)
 
 

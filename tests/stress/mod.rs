@@ -2,7 +2,10 @@
 //!
 //! A short run is part of every test run; `SAMTOK_STRESS=1` makes it the long one. The programs are this test binary
 //! itself, started again with only the test that plays their part and a folder to work in.
+//!
+//! Files that do harm, made of good ones by chance, are here too; `SAMTOK_FUZZ_SECONDS=600` looks for them that long.
 
+mod importers;
 mod kill;
 mod two_programs;
 

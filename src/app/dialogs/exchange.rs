@@ -15,9 +15,18 @@ impl StudioApp {
         choice_ui(ui, to);
         ui.checkbox(copies_images, locale.text("copy the images too"));
         ui.horizontal(|ui| {
-            if ui.button(RichText::new(locale.text("Choose a folder and export…")).strong()).clicked() {
+            if ui
+                .button(RichText::new(locale.text("Choose a folder and export…")).strong())
+                .clicked()
+            {
                 let ctx = ui.ctx().clone();
-                self.ask_path(&ctx, PathWish::ExportTo { to: *to, copies_images: *copies_images });
+                self.ask_path(
+                    &ctx,
+                    PathWish::ExportTo {
+                        to: *to,
+                        copies_images: *copies_images,
+                    },
+                );
                 is_closed = true;
             }
         });
@@ -47,12 +56,15 @@ impl StudioApp {
 }
 
 fn choice_ui(ui: &mut Ui, choice: &mut Exchange) {
-    ScrollArea::vertical().max_height(360.0).auto_shrink([false, true]).show(ui, |ui| {
-        for form in Exchange::all() {
-            ui.horizontal(|ui| {
-                ui.radio_value(choice, form, RichText::new(form.name()).monospace());
-                ui.weak(form.description());
-            });
-        }
-    });
+    ScrollArea::vertical()
+        .max_height(360.0)
+        .auto_shrink([false, true])
+        .show(ui, |ui| {
+            for form in Exchange::all() {
+                ui.horizontal(|ui| {
+                    ui.radio_value(choice, form, RichText::new(form.name()).monospace());
+                    ui.weak(form.description());
+                });
+            }
+        });
 }

@@ -8,7 +8,12 @@ use crate::command::{Command, Group, KeyChord};
 use crate::session::Severity;
 
 impl StudioApp {
-    pub(super) fn key_sheet_ui(&mut self, ui: &mut Ui, typed: &mut String, listening: &mut Option<Command>) -> bool {
+    pub(super) fn key_sheet_ui(
+        &mut self,
+        ui: &mut Ui,
+        typed: &mut String,
+        listening: &mut Option<Command>,
+    ) -> bool {
         let locale = self.locale;
         ui.set_width(720.0);
         let is_closed = title_ui(ui, locale.text("Keys"), locale.text("Close"));
@@ -22,40 +27,57 @@ impl StudioApp {
         }
         ui.horizontal(|ui| {
             let before = typed.clone();
-            let field = ui.add(TextEdit::singleline(typed).hint_text(locale.text("Search")).desired_width(240.0));
-            field.widget_info(|| egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Search keys")));
+            let field = ui.add(
+                TextEdit::singleline(typed)
+                    .hint_text(locale.text("Search"))
+                    .desired_width(240.0),
+            );
+            field.widget_info(|| {
+                egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Search keys"))
+            });
             ui.weak(locale.text("Click a key to change it, then press another one; Esc leaves it."));
         });
         let wanted = typed.to_lowercase();
-        ScrollArea::vertical().max_height(520.0).auto_shrink([false, true]).show(ui, |ui| {
-            for group in Group::ALL {
-                let commands: Vec<Command> = Command::ALL
-                    .iter()
-                    .copied()
-                    .filter(|command| command.group() == group)
-                    .filter(|command| {
-                        let keys: Vec<String> = self.settings.keys_of(*command).iter().map(keys::shown).collect();
-                        locale.text(command.text()).to_lowercase().contains(&wanted) || keys.join(" ").to_lowercase().contains(&wanted)
-                    })
-                    .collect();
-                if commands.is_empty() {
-                    continue;
-                }
-                ui.add_space(6.0);
-                ui.strong(locale.text(group.title()));
-                Grid::new(("keys", group.title())).num_columns(3).spacing([16.0, 3.0]).min_col_width(170.0).striped(true).show(ui, |ui| {
-                    for command in commands {
-                        self.key_row_ui(ui, command, listening);
+        ScrollArea::vertical()
+            .max_height(520.0)
+            .auto_shrink([false, true])
+            .show(ui, |ui| {
+                for group in Group::ALL {
+                    let commands: Vec<Command> = Command::ALL
+                        .iter()
+                        .copied()
+                        .filter(|command| command.group() == group)
+                        .filter(|command| {
+                            let keys: Vec<String> =
+                                self.settings.keys_of(*command).iter().map(keys::shown).collect();
+                            locale.text(command.text()).to_lowercase().contains(&wanted)
+                                || keys.join(" ").to_lowercase().contains(&wanted)
+                        })
+                        .collect();
+                    if commands.is_empty() {
+                        continue;
                     }
-                });
-            }
-        });
+                    ui.add_space(6.0);
+                    ui.strong(locale.text(group.title()));
+                    Grid::new(("keys", group.title()))
+                        .num_columns(3)
+                        .spacing([16.0, 3.0])
+                        .min_col_width(170.0)
+                        .striped(true)
+                        .show(ui, |ui| {
+                            for command in commands {
+                                self.key_row_ui(ui, command, listening);
+                            }
+                        });
+                }
+            });
         is_closed
     }
 
     fn key_row_ui(&mut self, ui: &mut Ui, command: Command, listening: &mut Option<Command>) {
         let locale = self.locale;
-        ui.label(locale.text(command.text())).on_hover_text(locale.text(command.tip()));
+        ui.label(locale.text(command.text()))
+            .on_hover_text(locale.text(command.tip()));
         let chords = self.settings.keys_of(command);
         let shown: Vec<String> = chords.iter().map(keys::shown).collect();
         let text = if *listening == Some(command) {
@@ -66,11 +88,19 @@ impl StudioApp {
             shown.join("   ")
         };
         let button = ui.button(RichText::new(text).monospace());
-        button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("{}: {}", locale.text(command.text()), shown.join(", "))));
+        button.widget_info(|| {
+            egui::WidgetInfo::labeled(
+                egui::Role::Button,
+                true,
+                format!("{}: {}", locale.text(command.text()), shown.join(", ")),
+            )
+        });
         if button.clicked() {
             *listening = Some(command);
         }
-        let taken = chords.iter().find_map(|chord| self.settings.conflict(command, chord));
+        let taken = chords
+            .iter()
+            .find_map(|chord| self.settings.conflict(command, chord));
         if let Some(other) = taken {
             let text = locale.format("also: {command}", &[("command", &locale.text(other.text()))]);
             ui.colored_label(theme::severity_color(Severity::Warning), text);
@@ -88,7 +118,13 @@ impl StudioApp {
     fn set_key(&mut self, command: Command, chord: &KeyChord) {
         self.settings.set_keys(command, std::slice::from_ref(chord));
         if let Some(other) = self.settings.conflict(command, chord) {
-            let text = self.locale.format("{key} is the key of “{command}” too; give that one another key", &[("key", &keys::shown(chord)), ("command", &self.locale.text(other.text()))]);
+            let text = self.locale.format(
+                "{key} is the key of “{command}” too; give that one another key",
+                &[
+                    ("key", &keys::shown(chord)),
+                    ("command", &self.locale.text(other.text())),
+                ],
+            );
             self.session.notices.warn(text);
         }
         self.save_settings();
@@ -98,8 +134,13 @@ impl StudioApp {
 /// The key that was pressed, with its modifiers.
 fn pressed_chord(ui: &Ui) -> Option<KeyChord> {
     ui.input_mut(|input| {
-        let place = input.events.iter().position(|event| matches!(event, Event::Key { pressed: true, .. }))?;
-        let Event::Key { key, modifiers, .. } = input.events.remove(place) else { return None };
+        let place = input
+            .events
+            .iter()
+            .position(|event| matches!(event, Event::Key { pressed: true, .. }))?;
+        let Event::Key { key, modifiers, .. } = input.events.remove(place) else {
+            return None;
+        };
         Some(keys::chord(key, modifiers))
     })
 }

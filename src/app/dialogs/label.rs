@@ -10,8 +10,14 @@ impl StudioApp {
         ui.set_width(320.0);
         ui.strong(locale.text("Label of the region"));
         let before = typed.clone();
-        let field = ui.add(TextEdit::singleline(typed).hint_text(locale.text("label")).desired_width(f32::INFINITY));
-        field.widget_info(|| egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Label of the region")));
+        let field = ui.add(
+            TextEdit::singleline(typed)
+                .hint_text(locale.text("label"))
+                .desired_width(f32::INFINITY),
+        );
+        field.widget_info(|| {
+            egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Label of the region"))
+        });
         if is_new {
             field.request_focus();
         }
@@ -19,8 +25,15 @@ impl StudioApp {
         let mut chosen = is_entered.then(|| typed.trim().to_owned());
         let wanted = typed.to_lowercase();
         ui.horizontal_wrapped(|ui| {
-            let labels = self.session.list.as_ref().map(|list| list.state.labels.clone()).unwrap_or_default();
-            let fitting = labels.into_iter().filter(|label| !label.label.is_empty() && label.label.to_lowercase().contains(&wanted));
+            let labels = self
+                .session
+                .list
+                .as_ref()
+                .map(|list| list.state.labels.clone())
+                .unwrap_or_default();
+            let fitting = labels
+                .into_iter()
+                .filter(|label| !label.label.is_empty() && label.label.to_lowercase().contains(&wanted));
             for label in fitting.take(24) {
                 if ui.button(RichText::new(&label.label).small()).clicked() {
                     chosen = Some(label.label);

@@ -21,7 +21,9 @@ use super::state::Dialog;
 impl StudioApp {
     /// Draws the dialog that is open.
     pub(super) fn dialog_ui(&mut self, ctx: &egui::Context) {
-        let Some(mut dialog) = self.state.dialog.take() else { return };
+        let Some(mut dialog) = self.state.dialog.take() else {
+            return;
+        };
         let is_new = std::mem::take(&mut self.state.is_dialog_new);
         let response = Modal::new(Id::unique("dialog")).show(ctx, |ui| match &mut dialog {
             Dialog::Palette { typed, chosen } => self.palette_ui(ui, typed, chosen, is_new),

@@ -23,26 +23,41 @@ impl StudioApp {
                 ui.colored_label(theme::severity_color(Severity::Error), reason);
             }
             ModelState::Ready(info) => {
-                Grid::new("model").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {
-                    let words = format!("{} × {}", info.format.codebook_size(), info.format.codebook_depth());
-                    let rows = [
-                        (locale.text("Name"), info.name.clone()),
-                        (locale.text("Words"), words),
-                        (locale.text("Input"), format!("{0} × {0} px", info.input_px)),
-                        (locale.text("Runs on"), format!("{} ({})", info.device, info.device_reason)),
-                        (locale.text("From"), info.location.clone()),
-                        (locale.text("Fingerprint"), info.fingerprint.chars().take(16).collect()),
-                    ];
-                    for (name, value) in rows {
-                        ui.weak(name);
-                        ui.label(value);
-                        ui.end_row();
-                    }
-                });
+                Grid::new("model")
+                    .num_columns(2)
+                    .spacing([16.0, 4.0])
+                    .show(ui, |ui| {
+                        let words = format!(
+                            "{} × {}",
+                            info.format.codebook_size(),
+                            info.format.codebook_depth()
+                        );
+                        let rows = [
+                            (locale.text("Name"), info.name.clone()),
+                            (locale.text("Words"), words),
+                            (locale.text("Input"), format!("{0} × {0} px", info.input_px)),
+                            (
+                                locale.text("Runs on"),
+                                format!("{} ({})", info.device, info.device_reason),
+                            ),
+                            (locale.text("From"), info.location.clone()),
+                            (
+                                locale.text("Fingerprint"),
+                                info.fingerprint.chars().take(16).collect(),
+                            ),
+                        ];
+                        for (name, value) in rows {
+                            ui.weak(name);
+                            ui.label(value);
+                            ui.end_row();
+                        }
+                    });
             }
         }
         ui.add_space(8.0);
-        ui.label(locale.text("Words belong to the model that made them: another model reads them as other masks."));
+        ui.label(
+            locale.text("Words belong to the model that made them: another model reads them as other masks."),
+        );
         ui.add_space(8.0);
         ui.horizontal(|ui| {
             if ui.button(locale.text("Built-in model")).clicked() {
@@ -72,7 +87,13 @@ impl StudioApp {
                 self.choose_model(path);
             }
         });
-        ui.label(RichText::new(locale.text("The published weights are read as they are: a folder or a .pth file.")).small().weak());
+        ui.label(
+            RichText::new(
+                locale.text("The published weights are read as they are: a folder or a .pth file."),
+            )
+            .small()
+            .weak(),
+        );
         is_closed
     }
 }

@@ -6,7 +6,13 @@ use crate::app::{StudioApp, keys};
 use crate::command::Command;
 
 impl StudioApp {
-    pub(super) fn palette_ui(&mut self, ui: &mut Ui, typed: &mut String, chosen: &mut usize, is_new: bool) -> bool {
+    pub(super) fn palette_ui(
+        &mut self,
+        ui: &mut Ui,
+        typed: &mut String,
+        chosen: &mut usize,
+        is_new: bool,
+    ) -> bool {
         let locale = self.locale;
         ui.set_width(480.0);
         let found: Vec<Command> = Command::ALL
@@ -24,22 +30,41 @@ impl StudioApp {
             )
         });
         let before = typed.clone();
-        let field = ui.add(TextEdit::singleline(typed).hint_text(locale.text("What do you want to do?")).desired_width(f32::INFINITY));
-        field.widget_info(|| egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Command")));
+        let field = ui.add(
+            TextEdit::singleline(typed)
+                .hint_text(locale.text("What do you want to do?"))
+                .desired_width(f32::INFINITY),
+        );
+        field.widget_info(|| {
+            egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Command"))
+        });
         if is_new {
             field.request_focus();
         }
         if field.changed() {
             *chosen = 0;
         }
-        *chosen = chosen.saturating_add(usize::from(down)).saturating_sub(usize::from(up)).min(found.len().saturating_sub(1));
+        *chosen = chosen
+            .saturating_add(usize::from(down))
+            .saturating_sub(usize::from(up))
+            .min(found.len().saturating_sub(1));
         let mut run = found.get(*chosen).copied().filter(|_| enter);
         ScrollArea::vertical().max_height(380.0).show(ui, |ui| {
             for (place, command) in found.iter().copied().enumerate() {
                 let is_enabled = self.is_enabled(command);
-                let text = format!("{}  ›  {}", locale.text(command.group().title()), locale.text(command.text()));
-                let button = Button::new(text).shortcut_text(keys::shown_key(&self.settings, command)).selected(place == *chosen).frame(place == *chosen);
-                let response = ui.add_enabled(is_enabled, button.min_size(egui::vec2(ui.available_width(), 24.0)));
+                let text = format!(
+                    "{}  ›  {}",
+                    locale.text(command.group().title()),
+                    locale.text(command.text())
+                );
+                let button = Button::new(text)
+                    .shortcut_text(keys::shown_key(&self.settings, command))
+                    .selected(place == *chosen)
+                    .frame(place == *chosen);
+                let response = ui.add_enabled(
+                    is_enabled,
+                    button.min_size(egui::vec2(ui.available_width(), 24.0)),
+                );
                 if place == *chosen && (up || down) {
                     response.scroll_to_me(None);
                 }

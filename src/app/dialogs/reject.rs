@@ -11,8 +11,14 @@ impl StudioApp {
         ui.set_width(380.0);
         ui.strong(locale.text("What has to be done better?"));
         let before = typed.clone();
-        let field = ui.add(TextEdit::multiline(typed).desired_rows(3).desired_width(f32::INFINITY));
-        field.widget_info(|| egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Comment")));
+        let field = ui.add(
+            TextEdit::multiline(typed)
+                .desired_rows(3)
+                .desired_width(f32::INFINITY),
+        );
+        field.widget_info(|| {
+            egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Comment"))
+        });
         if is_new {
             field.request_focus();
         }

@@ -37,31 +37,38 @@ impl StudioApp {
         });
         ui.separator();
         let mut jump = None;
-        ScrollArea::vertical().max_height(460.0).auto_shrink([false, true]).show(ui, |ui| {
-            if report.findings.is_empty() {
-                ui.label(locale.text("Nothing to complain about."));
-            }
-            Grid::new("findings").num_columns(3).striped(true).spacing([12.0, 3.0]).show(ui, |ui| {
-                for finding in report.findings.iter().take(1000) {
-                    let color = match finding.severity() {
-                        check::Severity::Error => theme::severity_color(Severity::Error),
-                        check::Severity::Warning => theme::severity_color(Severity::Warning),
-                        _ => theme::severity_color(Severity::Info),
-                    };
-                    ui.label(RichText::new(finding.code.as_str()).small().color(color));
-                    let (subject, region) = match &finding.subject {
-                        Subject::Image => (finding.image.clone(), None),
-                        Subject::Region(id) => (format!("{}  {id}", finding.image), Some(id.clone())),
-                        Subject::Conversation(id) => (format!("{}  {id}", finding.image), None),
-                    };
-                    if ui.link(RichText::new(subject).small()).clicked() {
-                        jump = Some((report.folder.join(&finding.image), region));
-                    }
-                    ui.label(RichText::new(&finding.message).small());
-                    ui.end_row();
+        ScrollArea::vertical()
+            .max_height(460.0)
+            .auto_shrink([false, true])
+            .show(ui, |ui| {
+                if report.findings.is_empty() {
+                    ui.label(locale.text("Nothing to complain about."));
                 }
+                Grid::new("findings")
+                    .num_columns(3)
+                    .striped(true)
+                    .spacing([12.0, 3.0])
+                    .show(ui, |ui| {
+                        for finding in report.findings.iter().take(1000) {
+                            let color = match finding.severity() {
+                                check::Severity::Error => theme::severity_color(Severity::Error),
+                                check::Severity::Warning => theme::severity_color(Severity::Warning),
+                                _ => theme::severity_color(Severity::Info),
+                            };
+                            ui.label(RichText::new(finding.code.as_str()).small().color(color));
+                            let (subject, region) = match &finding.subject {
+                                Subject::Image => (finding.image.clone(), None),
+                                Subject::Region(id) => (format!("{}  {id}", finding.image), Some(id.clone())),
+                                Subject::Conversation(id) => (format!("{}  {id}", finding.image), None),
+                            };
+                            if ui.link(RichText::new(subject).small()).clicked() {
+                                jump = Some((report.folder.join(&finding.image), region));
+                            }
+                            ui.label(RichText::new(&finding.message).small());
+                            ui.end_row();
+                        }
+                    });
             });
-        });
         ui.horizontal(|ui| {
             if ui.button(locale.text("Again")).clicked() {
                 self.session.batch.report = None;

@@ -1,6 +1,8 @@
 //! The images of the folder: search, filters, and a list that draws only what is in view.
 
-use eframe::egui::{self, Align, Align2, Color32, FontId, Layout, Rect, RichText, ScrollArea, Sense, TextEdit, Ui, pos2, vec2};
+use eframe::egui::{
+    self, Align, Align2, Color32, FontId, Layout, Rect, RichText, ScrollArea, Sense, TextEdit, Ui, pos2, vec2,
+};
 
 use crate::app::{StudioApp, theme};
 use crate::dataset::Status;
@@ -50,14 +52,22 @@ impl StudioApp {
             }
             if let Some((done, to_do)) = indexing {
                 ui.spinner();
-                let text = to_do.map_or_else(|| grouped(done), |to_do| format!("{} / {}", grouped(done), grouped(to_do)));
-                ui.weak(text).on_hover_text(locale.text("looking through the folder; everything can be used meanwhile"));
+                let text = to_do.map_or_else(
+                    || grouped(done),
+                    |to_do| format!("{} / {}", grouped(done), grouped(to_do)),
+                );
+                ui.weak(text).on_hover_text(
+                    locale.text("looking through the folder; everything can be used meanwhile"),
+                );
             }
             if !problems.is_empty() {
-                theme::warning(ui, theme::severity_color(crate::session::Severity::Warning)).on_hover_text(problems.join("\n"));
+                theme::warning(ui, theme::severity_color(crate::session::Severity::Warning))
+                    .on_hover_text(problems.join("\n"));
             }
         });
-        let mut area = ScrollArea::vertical().auto_shrink([false, false]).id_salt("images");
+        let mut area = ScrollArea::vertical()
+            .auto_shrink([false, false])
+            .id_salt("images");
         if let Some(place) = place.filter(|_| self.state.scrolled_for != self.session.shown) {
             // Keeps the shown image in view when it is left by key, without moving it under the pointer on a click.
             self.state.scrolled_for = self.session.shown;
@@ -85,7 +95,8 @@ impl StudioApp {
                 .hint_text(locale.text("Search: name, label, text, #37, <regex>"))
                 .desired_width(f32::INFINITY),
         );
-        response.widget_info(|| egui::WidgetInfo::text_edit(true, &typed, &typed, locale.text("Search images")));
+        response
+            .widget_info(|| egui::WidgetInfo::text_edit(true, &typed, &typed, locale.text("Search images")));
         let response = response.on_hover_text(locale.text(
             "scratch · \"deep scratch\" · label:scratch · status:done · iou:0.8 (below) · is:empty · #37 · <cam[12]>",
         ));
@@ -103,7 +114,12 @@ impl StudioApp {
                     search = Some(filter.to_owned());
                 }
             }
-            let labels = self.session.list.as_ref().map(|list| list.state.labels.clone()).unwrap_or_default();
+            let labels = self
+                .session
+                .list
+                .as_ref()
+                .map(|list| list.state.labels.clone())
+                .unwrap_or_default();
             if !labels.is_empty() {
                 ui.menu_button(RichText::new(locale.text("Label")).small(), |ui| {
                     ScrollArea::vertical().max_height(400.0).show(ui, |ui| {
@@ -123,7 +139,12 @@ impl StudioApp {
         if let Some(search) = search {
             self.session.set_filter(&search);
         }
-        if let Some(problem) = self.session.list.as_ref().and_then(|list| list.filter_problem.as_ref()) {
+        if let Some(problem) = self
+            .session
+            .list
+            .as_ref()
+            .and_then(|list| list.filter_problem.as_ref())
+        {
             ui.colored_label(theme::severity_color(crate::session::Severity::Warning), problem);
         }
     }
@@ -131,24 +152,43 @@ impl StudioApp {
     fn image_row_ui(&mut self, ui: &mut Ui, place: usize, current: Option<&std::path::Path>) {
         let width = ui.available_width();
         let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::click());
-        let Some((row, path)) =
-            self.session.list.as_ref().and_then(|list| list.row(place).map(|row| (row.clone(), list.path_of(row))))
+        let Some((row, path)) = self
+            .session
+            .list
+            .as_ref()
+            .and_then(|list| list.row(place).map(|row| (row.clone(), list.path_of(row))))
         else {
-            ui.painter().text(rect.left_center() + vec2(8.0, 0.0), Align2::LEFT_CENTER, "…", FontId::proportional(13.0), ui.visuals().weak_text_color());
+            ui.painter().text(
+                rect.left_center() + vec2(8.0, 0.0),
+                Align2::LEFT_CENTER,
+                "…",
+                FontId::proportional(13.0),
+                ui.visuals().weak_text_color(),
+            );
             return;
         };
         let is_current = current == Some(path.as_path());
         let locale = self.locale;
         response.widget_info(|| {
-            egui::WidgetInfo::selected(egui::Role::Button, true, is_current, format!("Image {}", row.name))
+            egui::WidgetInfo::selected(
+                egui::Role::Button,
+                true,
+                is_current,
+                format!("Image {}", row.name),
+            )
         });
         if is_current || response.hovered() {
-            let fill = if is_current { ui.visuals().selection.bg_fill } else { ui.visuals().faint_bg_color };
+            let fill = if is_current {
+                ui.visuals().selection.bg_fill
+            } else {
+                ui.visuals().faint_bg_color
+            };
             ui.painter().rect_filled(rect, 4.0, fill);
         }
         let side = ROW - 6.0;
         let frame = Rect::from_min_size(rect.min + vec2(3.0, 3.0), vec2(side, side));
-        ui.painter().rect_filled(frame, 3.0, ui.visuals().extreme_bg_color);
+        ui.painter()
+            .rect_filled(frame, 3.0, ui.visuals().extreme_bg_color);
         if let Some(texture) = self.thumbnails.get(&path, &mut self.session) {
             let size = texture.size_vec2();
             let scale = (side / size.x).min(side / size.y);
@@ -156,8 +196,15 @@ impl StudioApp {
             let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
             ui.painter().image(texture.id(), picture, uv, Color32::WHITE);
         }
-        let inner = Rect::from_min_max(pos2(frame.right() + 8.0, rect.top() + 4.0), rect.right_bottom() - vec2(6.0, 4.0));
-        let mut child = ui.new_child(egui::UiBuilder::new().max_rect(inner).layout(Layout::top_down(Align::Min)));
+        let inner = Rect::from_min_max(
+            pos2(frame.right() + 8.0, rect.top() + 4.0),
+            rect.right_bottom() - vec2(6.0, 4.0),
+        );
+        let mut child = ui.new_child(
+            egui::UiBuilder::new()
+                .max_rect(inner)
+                .layout(Layout::top_down(Align::Min)),
+        );
         child.spacing_mut().item_spacing.y = 2.0;
         child.add(egui::Label::new(&row.name).truncate().selectable(false));
         child.horizontal(|ui| row_facts(ui, &row, locale));
@@ -182,7 +229,14 @@ fn row_facts(ui: &mut Ui, row: &ImageRow, locale: Locale) {
     }
     match row.status {
         Some(status) => {
-            ui.add(egui::Label::new(RichText::new(status_text(status, locale)).small().color(theme::status_color(status))).selectable(false));
+            ui.add(
+                egui::Label::new(
+                    RichText::new(status_text(status, locale))
+                        .small()
+                        .color(theme::status_color(status)),
+                )
+                .selectable(false),
+            );
         }
         None if row.has_sidecar => {
             ui.weak("…");
@@ -202,7 +256,14 @@ fn row_facts(ui: &mut Ui, row: &ImageRow, locale: Locale) {
         ui.add(egui::Label::new(RichText::new(facts.join(" · ")).small().weak()).selectable(false));
     }
     if let Some(iou) = row.lowest_iou.filter(|iou| *iou < 0.5) {
-        ui.add(egui::Label::new(RichText::new(format!("{iou:.2}")).small().color(theme::iou_color(iou))).selectable(false));
+        ui.add(
+            egui::Label::new(
+                RichText::new(format!("{iou:.2}"))
+                    .small()
+                    .color(theme::iou_color(iou)),
+            )
+            .selectable(false),
+        );
     }
 }
 
@@ -235,6 +296,9 @@ mod tests {
 
     #[test]
     fn thousands_are_apart() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 }

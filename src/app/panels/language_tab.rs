@@ -6,7 +6,9 @@ use crate::app::mention_text::{MentionText, Written};
 use crate::app::state::{Dialog, MentionTarget, TextTarget};
 use crate::app::{StudioApp, theme};
 use crate::command::Command;
-use crate::dataset::{Caption, Conversation, ConversationChange, Edit, Region, RegionChange, Role, Status, Task, Turn};
+use crate::dataset::{
+    Caption, Conversation, ConversationChange, Edit, Region, RegionChange, Role, Status, Task, Turn,
+};
 use crate::locale::Locale;
 use crate::session::regions::color_of;
 
@@ -18,11 +20,14 @@ impl StudioApp {
             return;
         }
         ui.weak(locale.text("Type @ or click a region while writing to mention it."));
-        ScrollArea::vertical().auto_shrink([false, false]).id_salt("language").show(ui, |ui| {
-            self.captions_ui(ui);
-            ui.separator();
-            self.conversations_ui(ui);
-        });
+        ScrollArea::vertical()
+            .auto_shrink([false, false])
+            .id_salt("language")
+            .show(ui, |ui| {
+                self.captions_ui(ui);
+                ui.separator();
+                self.conversations_ui(ui);
+            });
     }
 
     fn captions_ui(&mut self, ui: &mut Ui) {
@@ -39,11 +44,27 @@ impl StudioApp {
             return;
         };
         for (index, caption) in region.captions.iter().enumerate() {
-            let target = TextTarget::Caption { region: region.id.clone(), index };
-            let name = locale.format("Caption {number} of {region}", &[("number", &(index + 1)), ("region", &region.id)]);
-            let written = self.text_field_ui(ui, target, &caption.text, locale.text("Describe this region"), name, 2);
+            let target = TextTarget::Caption {
+                region: region.id.clone(),
+                index,
+            };
+            let name = locale.format(
+                "Caption {number} of {region}",
+                &[("number", &(index + 1)), ("region", &region.id)],
+            );
+            let written = self.text_field_ui(
+                ui,
+                target,
+                &caption.text,
+                locale.text("Describe this region"),
+                name,
+                2,
+            );
             if let Some(text) = written {
-                let caption = Caption { text, ..caption.clone() };
+                let caption = Caption {
+                    text,
+                    ..caption.clone()
+                };
                 self.change_region(&region.id, RegionChange::Caption { index, caption });
             }
             ui.horizontal(|ui| {
@@ -62,24 +83,45 @@ impl StudioApp {
     }
 
     fn change_region(&mut self, id: &str, change: RegionChange) {
-        self.session.apply(vec![Edit::Region { id: id.to_owned(), change }]);
+        self.session.apply(vec![Edit::Region {
+            id: id.to_owned(),
+            change,
+        }]);
     }
 
     fn change_conversation(&mut self, id: &str, change: ConversationChange) {
-        self.session.apply(vec![Edit::Conversation { id: id.to_owned(), change }]);
+        self.session.apply(vec![Edit::Conversation {
+            id: id.to_owned(),
+            change,
+        }]);
     }
 
     /// Adds an empty caption to the active region and puts the cursor there.
     pub(in crate::app) fn add_caption(&mut self) {
-        let author = if self.settings.author.is_empty() { "human".to_owned() } else { self.settings.author.clone() };
-        let Some((id, index)) = self.session.open().and_then(|open| open.active()).map(|region| (region.id.clone(), region.captions.len())) else {
-            self.session.notices.info(self.locale.text("select the region that the caption is about first"));
+        let author = if self.settings.author.is_empty() {
+            "human".to_owned()
+        } else {
+            self.settings.author.clone()
+        };
+        let Some((id, index)) = self
+            .session
+            .open()
+            .and_then(|open| open.active())
+            .map(|region| (region.id.clone(), region.captions.len()))
+        else {
+            self.session.notices.info(
+                self.locale
+                    .text("select the region that the caption is about first"),
+            );
             return;
         };
         let caption = Caption::new(String::new(), Some(author));
         self.change_region(&id, RegionChange::AddCaption { index, caption });
         self.state.tab = crate::app::state::Tab::Language;
-        self.state.focus = Some(MentionTarget { text: TextTarget::Caption { region: id, index }, cursor: 0 });
+        self.state.focus = Some(MentionTarget {
+            text: TextTarget::Caption { region: id, index },
+            cursor: 0,
+        });
     }
 
     /// Adds a conversation with a question that mentions the selected regions, and puts the cursor there.
@@ -92,23 +134,39 @@ impl StudioApp {
         let cursor = question.chars().count();
         conversation.turns.push(Turn::new(Role::User, question));
         conversation.turns.push(Turn::new(Role::Assistant, String::new()));
-        self.session.apply(vec![Edit::AddConversation { index: usize::MAX, conversation: Box::new(conversation) }]);
+        self.session.apply(vec![Edit::AddConversation {
+            index: usize::MAX,
+            conversation: Box::new(conversation),
+        }]);
         self.state.tab = crate::app::state::Tab::Language;
-        self.state.focus = Some(MentionTarget { text: TextTarget::Turn { conversation: id, index: 0 }, cursor });
+        self.state.focus = Some(MentionTarget {
+            text: TextTarget::Turn {
+                conversation: id,
+                index: 0,
+            },
+            cursor,
+        });
     }
 
     fn conversations_ui(&mut self, ui: &mut Ui) {
         let locale = self.locale;
-        let conversations = self.session.open().map(|open| open.document().conversations.clone()).unwrap_or_default();
+        let conversations = self
+            .session
+            .open()
+            .map(|open| open.document().conversations.clone())
+            .unwrap_or_default();
         ui.horizontal(|ui| {
             ui.strong(locale.text("Conversations"));
             ui.weak(conversations.len().to_string());
         });
         for conversation in &conversations {
             let title = format!("{}  {}", conversation.id, task_text(conversation.task, locale));
-            CollapsingHeader::new(title).id_salt(("conversation", &conversation.id)).default_open(true).show(ui, |ui| {
-                self.conversation_ui(ui, conversation);
-            });
+            CollapsingHeader::new(title)
+                .id_salt(("conversation", &conversation.id))
+                .default_open(true)
+                .show(ui, |ui| {
+                    self.conversation_ui(ui, conversation);
+                });
         }
         ui.horizontal(|ui| {
             let button = ui.button(locale.text("New conversation"));
@@ -126,11 +184,14 @@ impl StudioApp {
         let id = &conversation.id;
         ui.horizontal(|ui| {
             let mut task = conversation.task;
-            ComboBox::from_id_salt(("task", id)).selected_text(task_text(task, locale)).width(170.0).show_ui(ui, |ui| {
-                for choice in Task::ALL {
-                    ui.selectable_value(&mut task, *choice, task_text(*choice, locale));
-                }
-            });
+            ComboBox::from_id_salt(("task", id))
+                .selected_text(task_text(task, locale))
+                .width(170.0)
+                .show_ui(ui, |ui| {
+                    for choice in Task::ALL {
+                        ui.selectable_value(&mut task, *choice, task_text(*choice, locale));
+                    }
+                });
             if task != conversation.task {
                 self.change_conversation(id, ConversationChange::Task(task));
             }
@@ -139,42 +200,115 @@ impl StudioApp {
                 let status = if is_done { Status::Done } else { Status::Draft };
                 self.change_conversation(id, ConversationChange::Status(status));
             }
-            if ui.small_button(locale.text("Delete")).on_hover_text(locale.text("delete this conversation")).clicked() {
-                self.session.apply(vec![Edit::RemoveConversation { id: id.clone() }]);
+            if ui
+                .small_button(locale.text("Delete"))
+                .on_hover_text(locale.text("delete this conversation"))
+                .clicked()
+            {
+                self.session
+                    .apply(vec![Edit::RemoveConversation { id: id.clone() }]);
             }
         });
         for (index, turn) in conversation.turns.iter().enumerate() {
             let is_user = turn.role == Role::User;
             ui.horizontal(|ui| {
-                let role = if is_user { locale.text("Question") } else { locale.text("Answer") };
-                ui.label(RichText::new(role).small().strong().color(if is_user { theme::ACCENT } else { theme::color(theme::BOTH) }));
-                if ui.small_button("×").on_hover_text(locale.text("delete this turn")).clicked() {
+                let role = if is_user {
+                    locale.text("Question")
+                } else {
+                    locale.text("Answer")
+                };
+                ui.label(RichText::new(role).small().strong().color(if is_user {
+                    theme::ACCENT
+                } else {
+                    theme::color(theme::BOTH)
+                }));
+                if ui
+                    .small_button("×")
+                    .on_hover_text(locale.text("delete this turn"))
+                    .clicked()
+                {
                     self.change_conversation(id, ConversationChange::RemoveTurn { index });
                 }
             });
-            let target = TextTarget::Turn { conversation: id.clone(), index };
-            let hint = if is_user { locale.text("Ask about the image or about @regions") } else { locale.text("Answer; mention @regions") };
-            let role = if is_user { locale.text("Question") } else { locale.text("Answer") };
+            let target = TextTarget::Turn {
+                conversation: id.clone(),
+                index,
+            };
+            let hint = if is_user {
+                locale.text("Ask about the image or about @regions")
+            } else {
+                locale.text("Answer; mention @regions")
+            };
+            let role = if is_user {
+                locale.text("Question")
+            } else {
+                locale.text("Answer")
+            };
             let name = format!("{role} {} {id}", index / 2 + 1);
-            if let Some(text) = self.text_field_ui(ui, target, &turn.text, hint, name, if is_user { 1 } else { 2 }) {
-                self.change_conversation(id, ConversationChange::Turn { index, turn: Turn { text, ..turn.clone() } });
+            if let Some(text) =
+                self.text_field_ui(ui, target, &turn.text, hint, name, if is_user { 1 } else { 2 })
+            {
+                self.change_conversation(
+                    id,
+                    ConversationChange::Turn {
+                        index,
+                        turn: Turn { text, ..turn.clone() },
+                    },
+                );
             }
         }
-        if ui.small_button(locale.text("Add a question and an answer")).clicked() {
+        if ui
+            .small_button(locale.text("Add a question and an answer"))
+            .clicked()
+        {
             let index = conversation.turns.len();
             self.session.apply(vec![
-                Edit::Conversation { id: id.clone(), change: ConversationChange::AddTurn { index, turn: Turn::new(Role::User, String::new()) } },
-                Edit::Conversation { id: id.clone(), change: ConversationChange::AddTurn { index: index + 1, turn: Turn::new(Role::Assistant, String::new()) } },
+                Edit::Conversation {
+                    id: id.clone(),
+                    change: ConversationChange::AddTurn {
+                        index,
+                        turn: Turn::new(Role::User, String::new()),
+                    },
+                },
+                Edit::Conversation {
+                    id: id.clone(),
+                    change: ConversationChange::AddTurn {
+                        index: index + 1,
+                        turn: Turn::new(Role::Assistant, String::new()),
+                    },
+                },
             ]);
-            self.state.focus = Some(MentionTarget { text: TextTarget::Turn { conversation: id.clone(), index }, cursor: 0 });
+            self.state.focus = Some(MentionTarget {
+                text: TextTarget::Turn {
+                    conversation: id.clone(),
+                    index,
+                },
+                cursor: 0,
+            });
         }
     }
 
     /// A text with mentions; the text where it was changed.
-    fn text_field_ui(&mut self, ui: &mut Ui, target: TextTarget, text: &str, hint: &str, name: String, rows: usize) -> Option<String> {
+    fn text_field_ui(
+        &mut self,
+        ui: &mut Ui,
+        target: TextTarget,
+        text: &str,
+        hint: &str,
+        name: String,
+        rows: usize,
+    ) -> Option<String> {
         let locale = self.locale;
         let open = self.session.open()?;
-        let field = MentionText { document: open.document(), target, text, hint, name, rows, locale };
+        let field = MentionText {
+            document: open.document(),
+            target,
+            text,
+            hint,
+            name,
+            rows,
+            locale,
+        };
         let Written { text, is_left } = field.show(ui, &mut self.state);
         if is_left && let Some(open) = self.session.open_mut() {
             open.end_typing();
@@ -186,8 +320,19 @@ impl StudioApp {
 /// A region as a coloured chip.
 pub(in crate::app) fn region_chip(ui: &mut Ui, region: &Region) {
     let rgb = color_of(region).rgb;
-    let text = if region.label.is_empty() { region.id.clone() } else { format!("{} {}", region.id, region.label) };
-    ui.add(egui::Label::new(RichText::new(format!(" {text} ")).background_color(theme::color(rgb)).color(theme::text_on(rgb))).selectable(false));
+    let text = if region.label.is_empty() {
+        region.id.clone()
+    } else {
+        format!("{} {}", region.id, region.label)
+    };
+    ui.add(
+        egui::Label::new(
+            RichText::new(format!(" {text} "))
+                .background_color(theme::color(rgb))
+                .color(theme::text_on(rgb)),
+        )
+        .selectable(false),
+    );
 }
 
 /// A task in words.

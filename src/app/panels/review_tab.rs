@@ -29,7 +29,12 @@ impl StudioApp {
             }
         });
         ui.horizontal_wrapped(|ui| {
-            for command in [Command::MarkDone, Command::Approve, Command::Reject, Command::NextToReview] {
+            for command in [
+                Command::MarkDone,
+                Command::Approve,
+                Command::Reject,
+                Command::NextToReview,
+            ] {
                 let button = ui.button(locale.text(command.text()));
                 if self.with_tip(button, command).clicked() {
                     self.queue.push(command);
@@ -41,9 +46,12 @@ impl StudioApp {
             ui.strong(locale.format("Region {id}", &[("id", &id)]));
             ui.horizontal_wrapped(|ui| {
                 for choice in Status::ALL {
-                    let text = RichText::new(status_text(*choice, locale)).color(theme::status_color(*choice));
+                    let text =
+                        RichText::new(status_text(*choice, locale)).color(theme::status_color(*choice));
                     if ui.selectable_label(status == *choice, text).clicked() {
-                        self.session.change_selected(|region| (region.status != *choice).then_some(RegionChange::Status(*choice)));
+                        self.session.change_selected(|region| {
+                            (region.status != *choice).then_some(RegionChange::Status(*choice))
+                        });
                     }
                 }
             });
@@ -51,7 +59,12 @@ impl StudioApp {
         ui.separator();
         ui.strong(locale.text("Notes"));
         let mut text = notes.clone();
-        let field = ui.add(TextEdit::multiline(&mut text).desired_rows(4).desired_width(f32::INFINITY).hint_text(locale.text("Remarks for whoever looks at this image next")));
+        let field = ui.add(
+            TextEdit::multiline(&mut text)
+                .desired_rows(4)
+                .desired_width(f32::INFINITY)
+                .hint_text(locale.text("Remarks for whoever looks at this image next")),
+        );
         field.widget_info(|| egui::WidgetInfo::text_edit(true, &notes, &text, locale.text("Notes")));
         if field.changed() {
             self.session.apply(vec![Edit::Notes(text)]);
@@ -62,9 +75,15 @@ impl StudioApp {
             open.end_typing();
         }
         ui.separator();
-        ui.weak(locale.format("{steps} steps can be taken back ({kb} kB)", &[("steps", &steps), ("kb", &(bytes / 1000))]));
+        ui.weak(locale.format(
+            "{steps} steps can be taken back ({kb} kB)",
+            &[("steps", &steps), ("kb", &(bytes / 1000))],
+        ));
         if let Some(modified) = modified {
-            ui.weak(locale.format("revision {revision}, last changed {time}", &[("revision", &revision), ("time", &modified)]));
+            ui.weak(locale.format(
+                "revision {revision}, last changed {time}",
+                &[("revision", &revision), ("time", &modified)],
+            ));
         }
     }
 }

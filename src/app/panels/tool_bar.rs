@@ -36,10 +36,14 @@ impl StudioApp {
             ui.spacing_mut().item_spacing.y = 3.0;
             for (kind, command) in TOOLS {
                 let is_on = self.tools.active() == kind;
-                let response =
-                    tool_icon::icon_button(ui, self.locale.text(command.text()), is_on, |painter, rect, color| {
+                let response = tool_icon::icon_button(
+                    ui,
+                    self.locale.text(command.text()),
+                    is_on,
+                    |painter, rect, color| {
                         tool_icon::tool(painter, rect, color, kind);
-                    });
+                    },
+                );
                 if self.with_tip(response, command).clicked() {
                     self.queue.push(command);
                 }
@@ -47,10 +51,14 @@ impl StudioApp {
             ui.separator();
             for (combine, command) in COMBINES {
                 let is_on = self.state.combine == combine;
-                let response =
-                    tool_icon::icon_button(ui, self.locale.text(command.text()), is_on, |painter, rect, color| {
+                let response = tool_icon::icon_button(
+                    ui,
+                    self.locale.text(command.text()),
+                    is_on,
+                    |painter, rect, color| {
                         tool_icon::combine(painter, rect, color, combine);
-                    });
+                    },
+                );
                 if self.with_tip(response, command).clicked() {
                     self.queue.push(command);
                 }
@@ -125,7 +133,10 @@ impl StudioApp {
         let locale = self.locale;
         match &self.session.proposal {
             None => {
-                ui.weak(locale.text("click on the object · right-click on what is not part of it · or drag a box"));
+                ui.weak(
+                    locale
+                        .text("click on the object · right-click on what is not part of it · or drag a box"),
+                );
             }
             Some(proposal) => {
                 let is_waiting = proposal.is_waiting();
@@ -136,10 +147,16 @@ impl StudioApp {
                     ui.spinner();
                 }
                 if let Some(iou) = iou {
-                    ui.label(locale.format("the network is {percent} % sure", &[("percent", &format!("{:.0}", 100.0 * iou.clamp(0.0, 1.0)))]));
+                    ui.label(locale.format(
+                        "the network is {percent} % sure",
+                        &[("percent", &format!("{:.0}", 100.0 * iou.clamp(0.0, 1.0)))],
+                    ));
                 }
                 if choices > 1 {
-                    let text = locale.format("another meaning ({number} of {choices})", &[("number", &number), ("choices", &choices)]);
+                    let text = locale.format(
+                        "another meaning ({number} of {choices})",
+                        &[("number", &number), ("choices", &choices)],
+                    );
                     if ui.button(text).clicked() {
                         self.session.next_choice();
                     }

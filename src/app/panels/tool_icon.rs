@@ -1,6 +1,9 @@
 //! Icons of the tools, drawn as lines so that they are crisp at any size.
 
-use eframe::egui::{self, Color32, Painter, Pos2, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, epaint::EllipseShape, pos2, vec2};
+use eframe::egui::{
+    self, Color32, Painter, Pos2, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, epaint::EllipseShape,
+    pos2, vec2,
+};
 
 use crate::app::theme;
 use crate::tools::{Combine, ToolKind};
@@ -19,10 +22,28 @@ pub(in crate::app) fn icon_button(
     response.widget_info(|| egui::WidgetInfo::selected(egui::Role::Button, ui.is_enabled(), is_on, name));
     let visuals = ui.style().interact_selectable(&response, is_on);
     if is_on || response.hovered() || response.has_focus() {
-        let fill = if is_on { ui.visuals().selection.bg_fill } else { visuals.weak_bg_fill };
-        ui.painter().rect(rect.shrink(1.0), 5.0, fill, if response.has_focus() { visuals.bg_stroke } else { Stroke::NONE }, StrokeKind::Inside);
+        let fill = if is_on {
+            ui.visuals().selection.bg_fill
+        } else {
+            visuals.weak_bg_fill
+        };
+        ui.painter().rect(
+            rect.shrink(1.0),
+            5.0,
+            fill,
+            if response.has_focus() {
+                visuals.bg_stroke
+            } else {
+                Stroke::NONE
+            },
+            StrokeKind::Inside,
+        );
     }
-    let color = if ui.is_enabled() { visuals.text_color() } else { ui.visuals().weak_text_color() };
+    let color = if ui.is_enabled() {
+        visuals.text_color()
+    } else {
+        ui.visuals().weak_text_color()
+    };
     draw(ui.painter(), rect.shrink(7.0), color);
     response
 }
@@ -32,14 +53,28 @@ pub(in crate::app) fn tool(painter: &Painter, rect: Rect, color: Color32, kind: 
     let stroke = Stroke::new(1.6, color);
     let at = |x: f32, y: f32| rect.min + vec2(x * rect.width(), y * rect.height());
     let line = |points: &[(f32, f32)]| {
-        painter.add(Shape::line(points.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
+        painter.add(Shape::line(
+            points.iter().map(|(x, y)| at(*x, *y)).collect(),
+            stroke,
+        ));
     };
     let closed = |points: &[(f32, f32)]| {
-        painter.add(Shape::closed_line(points.iter().map(|(x, y)| at(*x, *y)).collect(), stroke));
+        painter.add(Shape::closed_line(
+            points.iter().map(|(x, y)| at(*x, *y)).collect(),
+            stroke,
+        ));
     };
     match kind {
         ToolKind::Select => {
-            closed(&[(0.2, 0.0), (0.2, 0.85), (0.42, 0.65), (0.58, 1.0), (0.72, 0.93), (0.57, 0.6), (0.85, 0.58)]);
+            closed(&[
+                (0.2, 0.0),
+                (0.2, 0.85),
+                (0.42, 0.65),
+                (0.58, 1.0),
+                (0.72, 0.93),
+                (0.57, 0.6),
+                (0.85, 0.58),
+            ]);
         }
         ToolKind::Brush => {
             line(&[(0.95, 0.05), (0.45, 0.55)]);
@@ -62,22 +97,43 @@ pub(in crate::app) fn tool(painter: &Painter, rect: Rect, color: Color32, kind: 
             dots(painter, &points, at, color);
         }
         ToolKind::Lasso => {
-            painter.add(EllipseShape::stroke(at(0.5, 0.38), vec2(rect.width() * 0.5, rect.height() * 0.36), stroke));
+            painter.add(EllipseShape::stroke(
+                at(0.5, 0.38),
+                vec2(rect.width() * 0.5, rect.height() * 0.36),
+                stroke,
+            ));
             line(&[(0.3, 0.7), (0.22, 0.9), (0.38, 1.0), (0.5, 0.95)]);
         }
         ToolKind::Rectangle => closed(&[(0.0, 0.12), (1.0, 0.12), (1.0, 0.88), (0.0, 0.88)]),
         ToolKind::Ellipse => {
-            painter.add(EllipseShape::stroke(rect.center(), vec2(rect.width() * 0.5, rect.height() * 0.38), stroke));
+            painter.add(EllipseShape::stroke(
+                rect.center(),
+                vec2(rect.width() * 0.5, rect.height() * 0.38),
+                stroke,
+            ));
         }
         ToolKind::Wand => {
             line(&[(0.0, 1.0), (0.6, 0.4)]);
-            for (from, to) in [((0.72, 0.0), (0.72, 0.18)), ((0.72, 0.38), (0.72, 0.56)), ((0.44, 0.28), (0.62, 0.28)), ((0.84, 0.28), (1.0, 0.28))] {
+            for (from, to) in [
+                ((0.72, 0.0), (0.72, 0.18)),
+                ((0.72, 0.38), (0.72, 0.56)),
+                ((0.44, 0.28), (0.62, 0.28)),
+                ((0.84, 0.28), (1.0, 0.28)),
+            ] {
                 line(&[from, to]);
             }
         }
         ToolKind::SmartSelect => {
-            let dash = [((0.0, 0.25), (0.0, 0.0)), ((0.0, 0.0), (0.25, 0.0)), ((0.75, 0.0), (1.0, 0.0)), ((1.0, 0.0), (1.0, 0.25)),
-                ((1.0, 0.75), (1.0, 1.0)), ((1.0, 1.0), (0.75, 1.0)), ((0.25, 1.0), (0.0, 1.0)), ((0.0, 1.0), (0.0, 0.75))];
+            let dash = [
+                ((0.0, 0.25), (0.0, 0.0)),
+                ((0.0, 0.0), (0.25, 0.0)),
+                ((0.75, 0.0), (1.0, 0.0)),
+                ((1.0, 0.0), (1.0, 0.25)),
+                ((1.0, 0.75), (1.0, 1.0)),
+                ((1.0, 1.0), (0.75, 1.0)),
+                ((0.25, 1.0), (0.0, 1.0)),
+                ((0.0, 1.0), (0.0, 0.75)),
+            ];
             for (from, to) in dash {
                 line(&[from, to]);
             }
@@ -105,7 +161,11 @@ pub(in crate::app) fn combine(painter: &Painter, rect: Rect, color: Color32, com
         }
         Combine::Subtract => {
             painter.rect_filled(first, 0.0, full);
-            painter.rect_filled(first.intersect(second), 0.0, painter.ctx().style_of(painter.ctx().theme()).visuals.panel_fill);
+            painter.rect_filled(
+                first.intersect(second),
+                0.0,
+                painter.ctx().style_of(painter.ctx().theme()).visuals.panel_fill,
+            );
         }
         Combine::Intersect => {
             painter.rect_filled(first, 0.0, faint);
@@ -141,5 +201,9 @@ fn star(painter: &Painter, center: Pos2, radius: f32, color: Color32) {
             center + vec2(angle.cos(), angle.sin()) * radius
         })
         .collect();
-    painter.add(Shape::Path(egui::epaint::PathShape::convex_polygon(points, color, Stroke::NONE)));
+    painter.add(Shape::Path(egui::epaint::PathShape::convex_polygon(
+        points,
+        color,
+        Stroke::NONE,
+    )));
 }

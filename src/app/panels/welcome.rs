@@ -19,7 +19,12 @@ impl StudioApp {
                 ui.weak(path.display().to_string());
                 return;
             }
-            if self.session.list.as_ref().is_some_and(|list| list.state.indexing.is_none() && list.state.found == 0) {
+            if self
+                .session
+                .list
+                .as_ref()
+                .is_some_and(|list| list.state.indexing.is_none() && list.state.found == 0)
+            {
                 ui.label(locale.text("There are no images in this folder, or none that the search finds."));
                 ui.add_space(12.0);
             }
@@ -34,13 +39,27 @@ impl StudioApp {
             }
             ui.add_space(8.0);
             ui.weak(locale.text("or drop images or a folder here"));
-            let recent: Vec<_> = self.settings.recent.iter().take(6).map(|view| view.folder.clone()).collect();
+            let recent: Vec<_> = self
+                .settings
+                .recent
+                .iter()
+                .take(6)
+                .map(|view| view.folder.clone())
+                .collect();
             if !recent.is_empty() {
                 ui.add_space(18.0);
                 ui.strong(locale.text("Recent folders"));
                 for folder in recent {
-                    let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
-                    if ui.link(name).on_hover_text(folder.display().to_string()).clicked() {
+                    let name = folder
+                        .file_name()
+                        .unwrap_or(folder.as_os_str())
+                        .to_string_lossy()
+                        .into_owned();
+                    if ui
+                        .link(name)
+                        .on_hover_text(folder.display().to_string())
+                        .clicked()
+                    {
                         self.open_path(&folder);
                     }
                 }
@@ -58,19 +77,29 @@ impl StudioApp {
             (key(Command::AddCaption), locale.text("Say: write a caption, or ask and answer; @ mentions a region. Everything is saved at once.")),
         ];
         let mut is_closed = false;
-        egui::Frame::group(ui.style()).fill(ui.visuals().window_fill).show(ui, |ui| {
-            ui.set_max_width(520.0);
-            for (number, (key, text)) in steps.iter().enumerate() {
-                ui.horizontal(|ui| {
-                    ui.label(RichText::new(format!("{}", number + 1)).strong().color(theme::ACCENT));
-                    ui.label(RichText::new(format!(" {key} ")).monospace().background_color(ui.visuals().extreme_bg_color));
-                    ui.add(egui::Label::new(*text).wrap());
+        egui::Frame::group(ui.style())
+            .fill(ui.visuals().window_fill)
+            .show(ui, |ui| {
+                ui.set_max_width(520.0);
+                for (number, (key, text)) in steps.iter().enumerate() {
+                    ui.horizontal(|ui| {
+                        ui.label(
+                            RichText::new(format!("{}", number + 1))
+                                .strong()
+                                .color(theme::ACCENT),
+                        );
+                        ui.label(
+                            RichText::new(format!(" {key} "))
+                                .monospace()
+                                .background_color(ui.visuals().extreme_bg_color),
+                        );
+                        ui.add(egui::Label::new(*text).wrap());
+                    });
+                }
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    is_closed = ui.button(locale.text("Understood")).clicked();
                 });
-            }
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                is_closed = ui.button(locale.text("Understood")).clicked();
             });
-        });
         if is_closed {
             self.settings.is_hint_seen = true;
             self.save_settings();

@@ -24,7 +24,10 @@ impl CanvasRenderer {
     /// missing. One call per renderer and frame.
     pub fn paint(&mut self, painter: &egui::Painter, view: &ViewTransform, display: &DisplaySettings) {
         let frame = self.next_frame(view, display);
-        let callback = CanvasCallback { queue: self.queue().clone(), frame };
+        let callback = CanvasCallback {
+            queue: self.queue().clone(),
+            frame,
+        };
         painter.add(egui_wgpu::Callback::new_paint_callback(view.viewport(), callback));
         if !self.is_complete() {
             painter.ctx().request_repaint();

@@ -65,6 +65,8 @@ const PENDING: vec3<f32> = vec3<f32>(0.16, 0.16, 0.17);
 const DIMMED_SHARE: f32 = 0.3;
 const HOVERED_FILL: f32 = 0.2;
 const HALO_OPACITY: f32 = 0.7;
+// Moves the middle of a physical pixel off an edge between texels that it lies on, where rounding would decide.
+const NUDGE_PX: f32 = 0.0009765625;
 
 @group(0) @binding(0) var<uniform> frame: Frame;
 @group(0) @binding(1) var pages: texture_2d<u32>;
@@ -113,7 +115,7 @@ fn picture_texel(wanted: vec2<i32>) -> vec4<f32> {
 
 fn picture_at(position: vec2<f32>) -> vec4<f32> {
     if has(NEAREST) {
-        return picture_texel(vec2<i32>(floor(position)));
+        return picture_texel(vec2<i32>(floor(position + NUDGE_PX * frame.texels_per_px)));
     }
     let corner = position - 0.5;
     let first = vec2<i32>(floor(corner));
@@ -154,7 +156,7 @@ fn set_at(texel: vec2<i32>) -> u32 {
 }
 
 fn set_from_px(px: vec2<f32>) -> u32 {
-    return set_at(vec2<i32>(floor((px - frame.origin_px) * frame.texels_per_px)));
+    return set_at(vec2<i32>(floor((px - frame.origin_px + NUDGE_PX) * frame.texels_per_px)));
 }
 
 fn list(index: u32) -> u32 {
@@ -286,10 +288,11 @@ fn with_regions(ground: vec3<f32>, px: vec2<f32>) -> vec3<f32> {
             set_from_px(px + vec2<f32>(-0.25, 0.25)), set_from_px(px + vec2<f32>(0.25, 0.25)),
         );
         let is_mixed = any(taps != taps.xxxx);
-        color = over(ground, taps.x, &ring, is_edge || is_mixed);
+        let may_end = frame.outline_px > 0.0 && (is_edge || is_mixed);
+        color = over(ground, taps.x, &ring, may_end);
         if is_mixed {
             for (var i = 1u; i < 4u; i++) {
-                color += over(ground, taps[i], &ring, true);
+                color += over(ground, taps[i], &ring, may_end);
             }
             color = color * 0.25;
         }
@@ -318,8 +321,8 @@ fn fragment_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f3
         let sampled = picture_at(at * frame.texels_per_px);
         color = mix(PENDING, toned(sampled.rgb), select(0.0, 1.0, sampled.a > 0.999));
         if frame.grid_opacity > 0.0 {
-            let here = floor(at / frame.scale);
-            let before = floor((at - 1.0) / frame.scale);
+            let here = floor((at + NUDGE_PX) / frame.scale);
+            let before = floor((at + NUDGE_PX - 1.0) / frame.scale);
             if any(here != before) {
                 let luma = dot(color, vec3<f32>(0.299, 0.587, 0.114));
                 color = mix(color, vec3<f32>(select(1.0, 0.0, luma > 0.5)), frame.grid_opacity);

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::picture::TexelFormat;
-use crate::picture::tile::TILE;
 use super::tile_cache::SLOTS_PER_ROW;
 use crate::geometry::{ImageSize, PixelRect};
+use crate::picture::TexelFormat;
+use crate::picture::tile::TILE;
 
 /// Numbers per row of the texture that holds the list of sets.
 pub(super) const LIST_WIDTH: u32 = 1024;
@@ -97,9 +97,17 @@ pub(super) enum GpuWrite {
     /// A new, empty list of sets.
     SetTexture { rows: u32 },
     /// Texels of an image tile from its top-left corner on.
-    PictureTile { slot: u32, size: ImageSize, bytes: Vec<u8> },
+    PictureTile {
+        slot: u32,
+        size: ImageSize,
+        bytes: Vec<u8>,
+    },
     /// Sets of a rectangle inside a mask tile.
-    MaskTile { slot: u32, rect: PixelRect, texels: Vec<u32> },
+    MaskTile {
+        slot: u32,
+        rect: PixelRect,
+        texels: Vec<u32>,
+    },
     /// Whole rows of the list of sets.
     Sets { first_row: u32, values: Vec<u32> },
     /// The style table.
@@ -195,7 +203,14 @@ impl CanvasGpu {
         };
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("canvas"),
-            entries: &[uniforms, texture(1), texture(2), texture(3), texture(4), texture(5)],
+            entries: &[
+                uniforms,
+                texture(1),
+                texture(2),
+                texture(3),
+                texture(4),
+                texture(5),
+            ],
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some("canvas"),
@@ -226,7 +241,11 @@ impl CanvasGpu {
         Ok(Self {
             pipeline,
             layout,
-            target_flags: if target.is_srgb() { frame_flag::SRGB_TARGET } else { 0 },
+            target_flags: if target.is_srgb() {
+                frame_flag::SRGB_TARGET
+            } else {
+                0
+            },
             canvases: HashMap::new(),
         })
     }
@@ -241,14 +260,20 @@ impl CanvasGpu {
     ) {
         self.canvases.retain(|_, canvas| canvas.writes.strong_count() > 0);
         let mut waiting = writes.lock().unwrap_or_else(PoisonError::into_inner);
-        let canvas = self.canvases.entry(Arc::as_ptr(writes) as usize).or_insert_with(|| {
-            waiting.is_lost = waiting.has_delivered;
-            CanvasTextures::new(device, Arc::downgrade(writes))
-        });
-        for write in waiting.take() {
-            canvas.write(device, queue, &write);
-        }
+        let canvas = self
+            .canvases
+            .entry(Arc::as_ptr(writes) as usize)
+            .or_insert_with(|| {
+                waiting.is_lost = waiting.has_delivered;
+                CanvasTextures::new(device, Arc::downgrade(writes))
+            });
+        // What waits for textures that are lost has no place to go; the renderer starts again with its next frame.
+        let is_lost = waiting.is_lost;
+        let writes = waiting.take();
         drop(waiting);
+        for write in writes.iter().filter(|_| !is_lost) {
+            canvas.write(device, queue, write);
+        }
         canvas.take_frame(queue, frame, self.target_flags);
         canvas.bind(device, &self.layout);
     }
@@ -291,7 +316,12 @@ impl CanvasTextures {
         Self {
             writes,
             uniforms,
-            pages: texture(device, "canvas pages", [PAGE_SIDE; 2], wgpu::TextureFormat::Rgba32Uint),
+            pages: texture(
+                device,
+                "canvas pages",
+                [PAGE_SIDE; 2],
+                wgpu::TextureFormat::Rgba32Uint,
+            ),
             picture: small("canvas image", wgpu::TextureFormat::Rgba8Uint),
             texel_bytes: 4,
             masks: small("canvas masks", wgpu::TextureFormat::R32Uint),
@@ -319,15 +349,32 @@ impl CanvasTextures {
                 self.group = None;
             }
             GpuWrite::SetTexture { rows } => {
-                self.sets = texture(device, "canvas sets", [LIST_WIDTH, *rows], wgpu::TextureFormat::R32Uint);
+                self.sets = texture(
+                    device,
+                    "canvas sets",
+                    [LIST_WIDTH, *rows],
+                    wgpu::TextureFormat::R32Uint,
+                );
                 self.group = None;
             }
             GpuWrite::PictureTile { slot, size, bytes } => {
                 let rect = PixelRect::new(0, 0, size.width, size.height);
-                upload(queue, &self.picture, in_slot(*slot, rect), self.texel_bytes, bytes);
+                upload(
+                    queue,
+                    &self.picture,
+                    in_slot(*slot, rect),
+                    self.texel_bytes,
+                    bytes,
+                );
             }
             GpuWrite::MaskTile { slot, rect, texels } => {
-                upload(queue, &self.masks, in_slot(*slot, *rect), 4, bytemuck::cast_slice(texels));
+                upload(
+                    queue,
+                    &self.masks,
+                    in_slot(*slot, *rect),
+                    4,
+                    bytemuck::cast_slice(texels),
+                );
             }
             GpuWrite::Sets { first_row, values } => {
                 let rect = PixelRect::new(0, *first_row, LIST_WIDTH, values.len() as u32 / LIST_WIDTH);
@@ -397,7 +444,11 @@ fn texture(
 ) -> wgpu::Texture {
     device.create_texture(&wgpu::TextureDescriptor {
         label: Some(label),
-        size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+        size: wgpu::Extent3d {
+            width,
+            height,
+            depth_or_array_layers: 1,
+        },
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
@@ -418,7 +469,11 @@ fn upload(queue: &wgpu::Queue, texture: &wgpu::Texture, rect: PixelRect, texel_b
         wgpu::TexelCopyTextureInfo {
             texture,
             mip_level: 0,
-            origin: wgpu::Origin3d { x: rect.x, y: rect.y, z: 0 },
+            origin: wgpu::Origin3d {
+                x: rect.x,
+                y: rect.y,
+                z: 0,
+            },
             aspect: wgpu::TextureAspect::All,
         },
         bytes,
@@ -427,6 +482,10 @@ fn upload(queue: &wgpu::Queue, texture: &wgpu::Texture, rect: PixelRect, texel_b
             bytes_per_row: Some(rect.width * texel_bytes),
             rows_per_image: Some(rect.height),
         },
-        wgpu::Extent3d { width: rect.width, height: rect.height, depth_or_array_layers: 1 },
+        wgpu::Extent3d {
+            width: rect.width,
+            height: rect.height,
+            depth_or_array_layers: 1,
+        },
     );
 }

@@ -64,8 +64,12 @@ impl Layers {
 
     /// Takes the pixels in `dirty` from `mask`; whether there is such a layer.
     pub(super) fn update(&mut self, key: LayerKey, revision: u64, mask: &Mask, dirty: PixelRect) -> bool {
-        let Some(&place) = self.places.get(&key) else { return false };
-        let Some(layer) = self.order.get_mut(place) else { return false };
+        let Some(&place) = self.places.get(&key) else {
+            return false;
+        };
+        let Some(layer) = self.order.get_mut(place) else {
+            return false;
+        };
         Arc::make_mut(&mut layer.shape).update(mask, dirty);
         layer.revision = revision;
         self.measure(place);
@@ -73,7 +77,12 @@ impl Layers {
     }
 
     /// Puts a layer in front of those of smaller kinds, or replaces its shape; answers the pixels that changed.
-    pub(super) fn put(&mut self, key: LayerKey, shape: Arc<RegionShape>, style: RegionStyle) -> Option<PixelRect> {
+    pub(super) fn put(
+        &mut self,
+        key: LayerKey,
+        shape: Arc<RegionShape>,
+        style: RegionStyle,
+    ) -> Option<PixelRect> {
         if let Some(&place) = self.places.get(&key)
             && let Some(layer) = self.order.get_mut(place)
         {
@@ -84,9 +93,20 @@ impl Layers {
             return changed;
         }
         let changed = shape.bounds();
-        let place = self.order.partition_point(|layer| layer.key < key || matches!(layer.key, LayerKey::Region(_)));
+        let place = self
+            .order
+            .partition_point(|layer| layer.key < key || matches!(layer.key, LayerKey::Region(_)));
         let slot = self.new_slot(style);
-        self.order.insert(place, Layer { key, revision: 0, slot, style, shape });
+        self.order.insert(
+            place,
+            Layer {
+                key,
+                revision: 0,
+                slot,
+                style,
+                shape,
+            },
+        );
         self.number_places();
         changed
     }
@@ -118,19 +138,30 @@ impl Layers {
     /// Replaces the regions by `wanted`, in drawing order; other layers stay in front. A shape is only asked for
     /// where the revision differs. Calls `changed` with every box whose pixels may have changed.
     pub(super) fn set_regions<W: Wanted>(&mut self, wanted: &[W], mut changed: impl FnMut(PixelRect)) {
-        let count = self.order.partition_point(|layer| matches!(layer.key, LayerKey::Region(_)));
+        let count = self
+            .order
+            .partition_point(|layer| matches!(layer.key, LayerKey::Region(_)));
         let is_same_order = count == wanted.len()
-            && self.order.iter().zip(wanted).all(|(layer, wanted)| layer.key == LayerKey::Region(wanted.key()));
+            && self
+                .order
+                .iter()
+                .zip(wanted)
+                .all(|(layer, wanted)| layer.key == LayerKey::Region(wanted.key()));
         if !is_same_order {
             self.reorder(wanted, count, &mut changed);
         }
         for (place, wanted) in wanted.iter().enumerate() {
-            let Some(layer) = self.order.get_mut(place) else { break };
+            let Some(layer) = self.order.get_mut(place) else {
+                break;
+            };
             if layer.revision != wanted.revision() {
                 let before = layer.shape.bounds();
                 layer.shape = wanted.shape();
                 layer.revision = wanted.revision();
-                [before, layer.shape.bounds()].into_iter().flatten().for_each(&mut changed);
+                [before, layer.shape.bounds()]
+                    .into_iter()
+                    .flatten()
+                    .for_each(&mut changed);
                 self.measure(place);
             }
             let key = LayerKey::Region(wanted.key());
@@ -162,7 +193,13 @@ impl Layers {
                     let (shape, style) = (wanted.shape(), wanted.style());
                     shape.bounds().into_iter().for_each(&mut *changed);
                     let slot = self.new_slot(style);
-                    Layer { key, revision: wanted.revision(), slot, style, shape }
+                    Layer {
+                        key,
+                        revision: wanted.revision(),
+                        slot,
+                        style,
+                        shape,
+                    }
                 }
             };
             self.order.push(layer);
@@ -210,7 +247,10 @@ impl Layers {
     }
 
     fn number_places(&mut self) {
-        self.places = (0..).zip(&self.order).map(|(place, layer)| (layer.key, place)).collect();
+        self.places = (0..)
+            .zip(&self.order)
+            .map(|(place, layer)| (layer.key, place))
+            .collect();
         self.bounds = self.order.iter().map(|layer| bounds_of(&layer.shape)).collect();
     }
 

@@ -13,11 +13,17 @@
 
 mod callback;
 mod display;
+#[cfg(test)]
+mod frame_cost;
 mod gpu;
 mod layers;
+#[cfg(test)]
+mod reference;
 mod region_shape;
 mod renderer;
 mod set_table;
+#[cfg(test)]
+mod tests;
 mod tile_cache;
 mod tile_composer;
 mod view_transform;

@@ -3,10 +3,10 @@
 //! It knows nothing of tiles, sets or tables: levels are halved and regions looked up pixel by pixel.
 
 use super::display::{Channel, DisplaySettings, Emphasis, RegionStyle};
-use crate::picture::tile::{level_count, level_size};
 use super::view_transform::ViewTransform;
 use crate::geometry::ImageSize;
 use crate::mask::Mask;
+use crate::picture::tile::{level_count, level_size};
 
 /// A picture by its definition.
 pub(super) struct ReferenceScene<'a> {
@@ -27,6 +27,9 @@ struct Level {
 }
 
 type Color = [f32; 3];
+
+/// As in the shader: off the edges between texels, in physical pixels.
+const NUDGE_PX: f64 = 1.0 / 1024.0;
 
 impl ReferenceScene<'_> {
     /// The picture of a window of `size`, RGBA bytes row by row.
@@ -95,10 +98,15 @@ impl ReferenceScene<'_> {
         let ground = if is_inside {
             let position = at.map(|value| value / per_texel);
             let mut color = match self.samples {
-                Some(_) => toned(sampled(level, position, scale >= 2.0), display),
+                Some(_) => toned(
+                    sampled(level, position, scale >= 2.0, NUDGE_PX / per_texel),
+                    display,
+                ),
                 None => [0.16, 0.16, 0.17],
             };
-            let is_line = (0..2).any(|axis| (at[axis] / scale).floor() != ((at[axis] - 1.0) / scale).floor());
+            let is_line = (0..2).any(|axis| {
+                ((at[axis] + NUDGE_PX) / scale).floor() != ((at[axis] + NUDGE_PX - 1.0) / scale).floor()
+            });
             if display.has_pixel_grid && scale >= 8.0 && is_line {
                 let strength = 0.3 * (0.25 + 0.75 * ((scale - 8.0) / 16.0).clamp(0.0, 1.0)) as f32;
                 let line = if luma(color) > 0.5 { 0.0 } else { 1.0 };
@@ -118,7 +126,7 @@ impl ReferenceScene<'_> {
         };
         // Whether the region of `index` is at `distance` pixels in some direction.
         let is_at = |index: usize, px: [f64; 2]| {
-            let texel = [0, 1].map(|axis| ((px[axis] - origin[axis]) / per_texel).floor());
+            let texel = [0, 1].map(|axis| ((px[axis] - origin[axis] + NUDGE_PX) / per_texel).floor());
             texel[0] >= 0.0
                 && texel[1] >= 0.0
                 && texel[0] < f64::from(level.size.width)
@@ -131,7 +139,8 @@ impl ReferenceScene<'_> {
                 [px[0] + distance * angle.cos(), px[1] + distance * angle.sin()]
             })
         };
-        let ends_within = |index: usize, distance: f64| outline > 0.0 && around(distance).any(|px| !is_at(index, px));
+        let ends_within =
+            |index: usize, distance: f64| outline > 0.0 && around(distance).any(|px| !is_at(index, px));
         let taps: Vec<[f64; 2]> = if scale < 1.0 {
             [[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]]
                 .iter()
@@ -180,7 +189,11 @@ impl ReferenceScene<'_> {
                     && !is_at(index, px)
                     && around(outline).any(|px| is_at(index, px))
             });
-        if is_in_halo { mixed(sum, [0.0; 3], 0.7) } else { sum }
+        if is_in_halo {
+            mixed(sum, [0.0; 3], 0.7)
+        } else {
+            sum
+        }
     }
 }
 
@@ -205,14 +218,14 @@ fn mean(samples: &[[u32; 3]], size: ImageSize, x: u32, y: u32) -> [u32; 3] {
     [0, 1, 2].map(|channel| (inside.iter().map(|sample| sample[channel]).sum::<u32>() + count / 2) / count)
 }
 
-fn sampled(level: &Level, position: [f64; 2], is_nearest: bool) -> Color {
+fn sampled(level: &Level, position: [f64; 2], is_nearest: bool, nudge: f64) -> Color {
     let texel = |x: f64, y: f64| {
         let x = x.clamp(0.0, f64::from(level.size.width - 1)) as usize;
         let y = y.clamp(0.0, f64::from(level.size.height - 1)) as usize;
         level.samples[y * level.size.width as usize + x]
     };
     if is_nearest {
-        return texel(position[0].floor(), position[1].floor());
+        return texel((position[0] + nudge).floor(), (position[1] + nudge).floor());
     }
     let corner = position.map(|value| value - 0.5);
     let [x, y] = corner.map(f64::floor);

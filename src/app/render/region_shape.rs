@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use crate::picture::tile::level_count;
 use crate::geometry::{ImageSize, PixelRect};
 use crate::mask::{Mask, Rle};
+use crate::picture::tile::level_count;
 
 /// Texels per word.
 const WORD_BITS: u32 = u64::BITS;
@@ -82,7 +82,10 @@ impl RegionShape {
     /// Bytes that the pixels take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.levels.iter().map(|level| level.words.len() * size_of::<u64>()).sum()
+        self.levels
+            .iter()
+            .map(|level| level.words.len() * size_of::<u64>())
+            .sum()
     }
 
     /// A box around all pixels, not always the smallest; `None` for a region that has none.
@@ -97,7 +100,11 @@ impl RegionShape {
             return;
         };
         let mut rect = dirty;
-        let Some(mut extent) = self.levels.first().map(|finest| finest.extent.grown_over(dirty, self.size)) else {
+        let Some(mut extent) = self
+            .levels
+            .first()
+            .map(|finest| finest.extent.grown_over(dirty, self.size))
+        else {
             return;
         };
         for index in 0..self.levels.len() {
@@ -222,12 +229,22 @@ impl WordBox {
         }
         let first_row = rect.y / GROWTH_ROWS * GROWTH_ROWS;
         let end = rect.bottom().next_multiple_of(GROWTH_ROWS).min(size.height);
-        self.union(Self::around(PixelRect::new(rect.x, first_row, rect.width, end - first_row)))
+        self.union(Self::around(PixelRect::new(
+            rect.x,
+            first_row,
+            rect.width,
+            end - first_row,
+        )))
     }
 
     const fn halved(self) -> Self {
         if self.is_empty() {
-            return Self { first_word: 0, words_per_row: 0, first_row: 0, rows: 0 };
+            return Self {
+                first_word: 0,
+                words_per_row: 0,
+                first_row: 0,
+                rows: 0,
+            };
         }
         let (first_word, first_row) = (self.first_word / 2, self.first_row / 2);
         Self {
@@ -262,7 +279,10 @@ impl BitLevel {
 
     fn word(&self, y: u32, word: u32) -> u64 {
         let index = self.extent.index(y, word);
-        index.and_then(|index| self.words.get(index)).copied().unwrap_or(0)
+        index
+            .and_then(|index| self.words.get(index))
+            .copied()
+            .unwrap_or(0)
     }
 
     fn contains(&self, x: u32, y: u32) -> bool {
@@ -275,7 +295,10 @@ impl BitLevel {
             return;
         }
         let mut grown = Self::blank(extent);
-        for (row, y) in (self.extent.first_row..).take(self.extent.rows as usize).enumerate() {
+        for (row, y) in (self.extent.first_row..)
+            .take(self.extent.rows as usize)
+            .enumerate()
+        {
             let width = self.extent.words_per_row as usize;
             let source = self.words.get(row * width..(row + 1) * width);
             let start = extent.index(y, self.extent.first_word);
@@ -311,7 +334,11 @@ impl BitLevel {
             for word in words.clone() {
                 let quad = |word: u32| finer.word(2 * y, word) | finer.word(2 * y + 1, word);
                 let halved = halved_word(quad(2 * word)) | halved_word(quad(2 * word + 1)) << 32;
-                if let Some(target) = self.extent.index(y, word).and_then(|index| self.words.get_mut(index)) {
+                if let Some(target) = self
+                    .extent
+                    .index(y, word)
+                    .and_then(|index| self.words.get_mut(index))
+                {
                     *target = halved;
                 }
             }
@@ -358,4 +385,3 @@ fn cut_rle(rle: &Rle, bounds: PixelRect) -> Option<Rle> {
     counts.push(cut_size.area() as u32 - covered);
     Rle::from_counts(cut_size, counts).ok()
 }
-

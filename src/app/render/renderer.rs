@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use super::display::{DisplaySettings, RegionStyle};
 use super::gpu::{Frame, FrameUniforms, GpuWrite, LIST_WIDTH, PAGE_SIDE, PageEntry, SharedQueue, frame_flag};
 use super::layers::{LayerKey, Layers, Wanted};
-use crate::picture::{PicturePyramid, TexelFormat};
 use super::region_shape::RegionShape;
 use super::set_table::SetTable;
-use crate::picture::tile::{TILE, TileKey, level_count, level_rect, level_size};
-use super::tile_cache::{Content, SLOTS_PER_ROW, MAX_SLOT_ROWS, TileCache};
+use super::tile_cache::{Content, MAX_SLOT_ROWS, SLOTS_PER_ROW, TileCache};
 use super::tile_composer::{Composed, TileComposer};
 use super::view_transform::ViewTransform;
 use crate::geometry::{ImageSize, PixelRect};
 use crate::mask::{Mask, Rle};
+use crate::picture::tile::{TILE, TileKey, level_count, level_rect, level_size};
+use crate::picture::{PicturePyramid, TexelFormat};
 
 /// Stale texels that are made anew in the same frame whatever the time: a brush of 500 pixels.
 const URGENT_TEXELS: u64 = 1 << 18;
@@ -55,12 +55,18 @@ pub struct FrameBudget {
 
 impl FrameBudget {
     /// Everything in view in one frame, for tests and exports.
-    pub const UNLIMITED: Self = Self { time: Duration::MAX, tiles: usize::MAX };
+    pub const UNLIMITED: Self = Self {
+        time: Duration::MAX,
+        tiles: usize::MAX,
+    };
 }
 
 impl Default for FrameBudget {
     fn default() -> Self {
-        Self { time: Duration::from_micros(1500), tiles: 16 }
+        Self {
+            time: Duration::from_micros(1500),
+            tiles: 16,
+        }
     }
 }
 
@@ -216,8 +222,16 @@ impl CanvasRenderer {
     /// Makes `regions`, in drawing order from the back, the regions of the image. Cheap where key and revision are
     /// as before, so it may be called every frame.
     pub fn set_regions(&mut self, regions: &[RegionLayer<'_>]) {
-        let Self { layers, mask_tiles, in_view, image_size, .. } = self;
-        layers.set_regions(regions, |changed| invalidate(mask_tiles, *image_size, in_view, changed));
+        let Self {
+            layers,
+            mask_tiles,
+            in_view,
+            image_size,
+            ..
+        } = self;
+        layers.set_regions(regions, |changed| {
+            invalidate(mask_tiles, *image_size, in_view, changed)
+        });
     }
 
     /// Takes the pixels in `dirty` from `mask`, which otherwise equals what is held. Whether there is such a region.
@@ -232,7 +246,10 @@ impl CanvasRenderer {
 
     /// Shows what a tool would make, in front of everything; `None` takes it away.
     pub fn set_preview(&mut self, preview: Option<(RegionPixels<'_>, RegionStyle)>) {
-        self.put(LayerKey::Preview, preview.map(|(pixels, style)| (pixels.shape(), style)));
+        self.put(
+            LayerKey::Preview,
+            preview.map(|(pixels, style)| (pixels.shape(), style)),
+        );
     }
 
     /// Takes the pixels in `dirty` of the preview from `mask`; whether there is a preview.
@@ -246,8 +263,14 @@ impl CanvasRenderer {
             let (original, rebuilt) = (difference.original.shape(), difference.rebuilt.shape());
             let combined = |combine: fn(u64, u64) -> u64| Arc::new(original.combined(&rebuilt, combine));
             [
-                (combined(|original, rebuilt| original & !rebuilt), difference.only_original),
-                (combined(|original, rebuilt| rebuilt & !original), difference.only_rebuilt),
+                (
+                    combined(|original, rebuilt| original & !rebuilt),
+                    difference.only_original,
+                ),
+                (
+                    combined(|original, rebuilt| rebuilt & !original),
+                    difference.only_rebuilt,
+                ),
                 (combined(|original, rebuilt| original & rebuilt), difference.both),
             ]
         });
@@ -323,12 +346,19 @@ impl CanvasRenderer {
         self.queue_tables();
         let pages = self.pages(&tiles);
         self.in_view = tiles.clone();
-        Frame { uniforms: self.uniforms(&tiles, view, display), pages }
+        Frame {
+            uniforms: self.uniforms(&tiles, view, display),
+            pages,
+        }
     }
 
     /// Starts again from nothing where the card has lost its textures.
     fn recover(&mut self) {
-        let is_lost = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take_lost();
+        let is_lost = self
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_lost();
         if is_lost {
             self.picture_tiles = TileCache::default();
             self.mask_tiles = TileCache::default();
@@ -369,10 +399,15 @@ impl CanvasRenderer {
             && self.picture_tiles.reserve(tiles)
         {
             let rows = self.picture_tiles.rows();
-            queue.push(GpuWrite::PictureTexture { format: picture.format(), rows });
+            queue.push(GpuWrite::PictureTexture {
+                format: picture.format(),
+                rows,
+            });
         }
         if self.mask_tiles.reserve(tiles) {
-            queue.push(GpuWrite::MaskTexture { rows: self.mask_tiles.rows() });
+            queue.push(GpuWrite::MaskTexture {
+                rows: self.mask_tiles.rows(),
+            });
         }
     }
 
@@ -380,9 +415,15 @@ impl CanvasRenderer {
     fn refresh_stale(&mut self, tiles: &TileRange, work: &mut Work) -> bool {
         let mut urgent = URGENT_TEXELS;
         let coarsest = level_count(self.image_size) - 1;
-        let root = TileKey { level: coarsest, x: 0, y: 0 };
+        let root = TileKey {
+            level: coarsest,
+            x: 0,
+            y: 0,
+        };
         for key in tiles.keys().chain((tiles.level != coarsest).then_some(root)) {
-            let Some(tile) = self.mask_tiles.get(key) else { continue };
+            let Some(tile) = self.mask_tiles.get(key) else {
+                continue;
+            };
             let Some(stale) = tile.stale else { continue };
             // A tile of one value has no texels that could be mended.
             let rect = match tile.content {
@@ -442,7 +483,11 @@ impl CanvasRenderer {
     fn wanted_tiles(&mut self, tiles: &TileRange) -> WantedTiles {
         let now = self.frame_number;
         let coarsest = level_count(self.image_size) - 1;
-        let root = TileKey { level: coarsest, x: 0, y: 0 };
+        let root = TileKey {
+            level: coarsest,
+            x: 0,
+            y: 0,
+        };
         let (mut coarse, mut fine, mut later) = (vec![root], Vec::new(), Vec::new());
         self.mask_tiles.see(root, now);
         self.picture_tiles.see(root, now);
@@ -467,7 +512,9 @@ impl CanvasRenderer {
             }
         }
         let middle = tiles.middle();
-        fine.sort_unstable_by_key(|key| (key.x * 2).abs_diff(middle.0).pow(2) + (key.y * 2).abs_diff(middle.1).pow(2));
+        fine.sort_unstable_by_key(|key| {
+            (key.x * 2).abs_diff(middle.0).pow(2) + (key.y * 2).abs_diff(middle.1).pow(2)
+        });
         for keys in [&mut coarse, &mut later] {
             keys.sort_unstable_by(|left, right| right.cmp(left));
             keys.dedup();
@@ -482,12 +529,22 @@ impl CanvasRenderer {
     /// Makes the sets of `rect`, texels of the tile's level in the tile.
     fn compose(&mut self, key: TileKey, rect: PixelRect) {
         let size = level_size(self.image_size, key.level);
-        let Some(rect) = rect.intersection(PixelRect::covering(size)) else { return };
+        let Some(rect) = rect.intersection(PixelRect::covering(size)) else {
+            return;
+        };
         let whole = key.rect().intersection(PixelRect::covering(size));
         let level = key.level;
         let shift = |value: u32| value.checked_shl(level.into()).unwrap_or(u32::MAX);
-        let in_image = PixelRect::new(shift(rect.x), shift(rect.y), shift(rect.width), shift(rect.height));
-        let layers = self.layers.touching(in_image).map(|layer| (&*layer.shape, layer.slot));
+        let in_image = PixelRect::new(
+            shift(rect.x),
+            shift(rect.y),
+            shift(rect.width),
+            shift(rect.height),
+        );
+        let layers = self
+            .layers
+            .touching(in_image)
+            .map(|layer| (&*layer.shape, layer.slot));
         let composed = self.composer.compose(level, rect, layers, &mut self.sets);
         let texels = match composed {
             Composed::Uniform(set) if whole == Some(rect) => {
@@ -505,7 +562,9 @@ impl CanvasRenderer {
     }
 
     fn cut_picture(&mut self, key: TileKey) {
-        let Some(picture) = self.picture.clone() else { return };
+        let Some(picture) = self.picture.clone() else {
+            return;
+        };
         if let Some(slot) = self.picture_tiles.insert(key, self.frame_number) {
             let (size, bytes) = picture.tile(key);
             self.push(GpuWrite::PictureTile { slot, size, bytes });
@@ -526,7 +585,10 @@ impl CanvasRenderer {
             let first_row = new.start / width;
             let mut values = self.sets.list().get(first_row * width..).unwrap_or(&[]).to_vec();
             values.resize(values.len().next_multiple_of(width), 0);
-            self.push(GpuWrite::Sets { first_row: first_row as u32, values });
+            self.push(GpuWrite::Sets {
+                first_row: first_row as u32,
+                values,
+            });
         }
         if let Some(styles) = self.layers.take_changed_styles() {
             let write = GpuWrite::Styles(styles.to_vec());
@@ -535,7 +597,10 @@ impl CanvasRenderer {
     }
 
     fn push(&self, write: GpuWrite) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(write);
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(write);
     }
 
     /// Where every tile in view, or what stands in for it, lies.
@@ -563,7 +628,10 @@ impl CanvasRenderer {
     fn uniforms(&self, tiles: &TileRange, view: &ViewTransform, display: &DisplaySettings) -> FrameUniforms {
         let scale = view.scale();
         let (tone, regions) = (&display.tone, &display.regions);
-        let format = self.picture.as_ref().map_or(TexelFormat::Rgba8, |picture| picture.format());
+        let format = self
+            .picture
+            .as_ref()
+            .map_or(TexelFormat::Rgba8, |picture| picture.format());
         let flags = [
             (scale >= NEAREST_FROM, frame_flag::NEAREST),
             (scale < 1.0, frame_flag::FOUR_TAPS),
@@ -575,11 +643,14 @@ impl CanvasRenderer {
         let grid = ((scale - GRID_FROM) / (GRID_FULL - GRID_FROM)).clamp(0.0, 1.0) * 0.75 + 0.25;
         let has_grid = display.has_pixel_grid && scale >= GRID_FROM;
         let points = |length: f32| length * view.pixels_per_point();
-        let outline = if regions.outline_width > 0.0 { points(regions.outline_width).round().max(1.0) } else { 0.0 };
-        let size = level_size(self.image_size, tiles.level);
-        let color = |[red, green, blue]: [u8; 3]| {
-            [red, green, blue, 255].map(|channel| f32::from(channel) / 255.0)
+        let outline = if regions.outline_width > 0.0 {
+            points(regions.outline_width).round().max(1.0)
+        } else {
+            0.0
         };
+        let size = level_size(self.image_size, tiles.level);
+        let color =
+            |[red, green, blue]: [u8; 3]| [red, green, blue, 255].map(|channel| f32::from(channel) / 255.0);
         FrameUniforms {
             origin_px: view.origin_px().map(|value| value as f32),
             texels_per_px: (1.0 / scale / f64::from(1_u32 << tiles.level)) as f32,
@@ -587,9 +658,14 @@ impl CanvasRenderer {
             level_size: [size.width as i32, size.height as i32],
             page_first: [tiles.x.start as i32, tiles.y.start as i32],
             page_size: [tiles.x.len() as i32, tiles.y.len() as i32],
-            flags: flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum(),
+            flags: flags
+                .iter()
+                .filter(|(is_set, _)| *is_set)
+                .map(|(_, flag)| flag)
+                .sum(),
             channel: tone.channel.code(),
-            image_px: [self.image_size.width, self.image_size.height].map(|side| (f64::from(side) * scale) as f32),
+            image_px: [self.image_size.width, self.image_size.height]
+                .map(|side| (f64::from(side) * scale) as f32),
             window: [tone.window[0], 1.0 / (tone.window[1] - tone.window[0]).max(1e-6)],
             sample_unit: 1.0 / format.white(),
             contrast: tone.contrast,
@@ -597,7 +673,11 @@ impl CanvasRenderer {
             gamma_exponent: 1.0 / tone.gamma.max(1e-3),
             fill_opacity: regions.fill_opacity,
             outline_px: outline,
-            grid_opacity: if has_grid { (grid * GRID_OPACITY) as f32 } else { 0.0 },
+            grid_opacity: if has_grid {
+                (grid * GRID_OPACITY) as f32
+            } else {
+                0.0
+            },
             checker_px: points(CHECKER_POINTS).max(1.0),
             backdrop: display.backdrop.map(color),
         }
@@ -653,7 +733,11 @@ impl TileRange {
 
     fn at_level(image_size: ImageSize, view: &ViewTransform, level: u8) -> Self {
         let Some(visible) = view.visible_pixels().filter(|_| view.image_size() == image_size) else {
-            return Self { level, x: 0..0, y: 0..0 };
+            return Self {
+                level,
+                x: 0..0,
+                y: 0..0,
+            };
         };
         let size = level_size(image_size, level);
         let rect = level_rect(visible, level);
@@ -700,7 +784,11 @@ struct Work {
 
 impl Work {
     fn begin(budget: FrameBudget) -> Self {
-        Self { begun: Instant::now(), budget, taken: 0 }
+        Self {
+            begun: Instant::now(),
+            budget,
+            taken: 0,
+        }
     }
 
     /// Whether another tile may be begun; counts it.

@@ -23,7 +23,11 @@ pub(super) struct SetTable {
 
 impl SetTable {
     pub(super) fn new() -> Self {
-        Self { list: vec![0], ids: HashMap::new(), taken: 0 }
+        Self {
+            list: vec![0],
+            ids: HashMap::new(),
+            taken: 0,
+        }
     }
 
     /// The number of the set of `slots`, topmost first.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::picture::tile::TileKey;
 use crate::geometry::PixelRect;
+use crate::picture::tile::TileKey;
 
 /// Tiles side by side in a texture.
 pub(super) const SLOTS_PER_ROW: u32 = 32;
@@ -41,7 +41,10 @@ pub(super) struct TileCache {
 impl TileCache {
     /// Makes room for `tiles`; forgets everything if the texture has to be replaced. Whether it has to.
     pub(super) fn reserve(&mut self, tiles: u32) -> bool {
-        let rows = tiles.div_ceil(SLOTS_PER_ROW).next_power_of_two().min(MAX_SLOT_ROWS);
+        let rows = tiles
+            .div_ceil(SLOTS_PER_ROW)
+            .next_power_of_two()
+            .min(MAX_SLOT_ROWS);
         if rows <= self.rows {
             return false;
         }
@@ -77,7 +80,14 @@ impl TileCache {
     pub(super) fn insert_uniform(&mut self, key: TileKey, value: u32, now: u64) {
         self.free_slot(key);
         let content = Content::Uniform(value);
-        self.tiles.insert(key, Resident { content, stale: None, last_seen: now });
+        self.tiles.insert(
+            key,
+            Resident {
+                content,
+                stale: None,
+                last_seen: now,
+            },
+        );
     }
 
     /// A place for the texels of a tile, the one it has if it has one; `None` if all are taken by tiles that are
@@ -89,7 +99,14 @@ impl TileCache {
         };
         *self.slots.get_mut(slot as usize)? = Some(key);
         let content = Content::Slot(slot);
-        self.tiles.insert(key, Resident { content, stale: None, last_seen: now });
+        self.tiles.insert(
+            key,
+            Resident {
+                content,
+                stale: None,
+                last_seen: now,
+            },
+        );
         Some(slot)
     }
 

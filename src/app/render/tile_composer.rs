@@ -6,8 +6,8 @@
 
 use super::region_shape::RegionShape;
 use super::set_table::{EMPTY_SET, SetId, SetTable};
-use crate::picture::tile::TILE;
 use crate::geometry::PixelRect;
+use crate::picture::tile::TILE;
 
 /// Texels per word of a region's rows.
 const WORD_BITS: u32 = u64::BITS;
@@ -78,7 +78,9 @@ impl TileComposer {
     /// Lays one region on what is there.
     fn lay(&mut self, level: u8, rect: PixelRect, shape: &RegionShape, layer: u32, slot: u32) {
         let words = rect.x / WORD_BITS..rect.right().div_ceil(WORD_BITS);
-        let Self { texels, nodes, above, .. } = self;
+        let Self {
+            texels, nodes, above, ..
+        } = self;
         let mut raised = |node: u32| {
             let (seen_by, raised) = above[node as usize];
             if seen_by == layer {
@@ -101,7 +103,11 @@ impl TileComposer {
                     let length = (!(rest >> first)).trailing_zeros().min(WORD_BITS - first);
                     let from = (column + first - rect.x) as usize;
                     raise_run(&mut row[from..from + length as usize], &mut raised);
-                    rest = if first + length == WORD_BITS { 0 } else { rest >> (first + length) << (first + length) };
+                    rest = if first + length == WORD_BITS {
+                        0
+                    } else {
+                        rest >> (first + length) << (first + length)
+                    };
                 }
                 column += WORD_BITS;
             }

@@ -86,10 +86,7 @@ impl ViewTransform {
         let grown = 1.0 + 2.0 * f64::from(margin.max(0.0));
         let size = self.viewport_size_px();
         let (width, height) = (f64::from(rect.width.max(1)), f64::from(rect.height.max(1)));
-        self.center = [
-            f64::from(rect.x) + width / 2.0,
-            f64::from(rect.y) + height / 2.0,
-        ];
+        self.center = [f64::from(rect.x) + width / 2.0, f64::from(rect.y) + height / 2.0];
         self.scale = (size[0] / (width * grown)).min(size[1] / (height * grown));
         self.is_fitted = false;
         self.limit();
@@ -113,10 +110,11 @@ impl ViewTransform {
     pub fn zoom_to(&mut self, scale: f64, anchor: Pos2) {
         let scale = if scale.is_finite() { scale } else { self.scale };
         let scale = scale.clamp(self.min_scale(), self.max_scale());
-        let offset = (anchor - self.viewport.center()) * self.pixels_per_point;
-        for (center, offset) in self.center.iter_mut().zip([offset.x, offset.y]) {
-            *center += f64::from(offset) * (1.0 / self.scale - 1.0 / scale);
-        }
+        let anchor_px = [anchor.x, anchor.y].map(|value| f64::from(value) * f64::from(self.pixels_per_point));
+        let anchored = self.image_from_physical(anchor_px);
+        let (min, size) = (self.viewport_min_px(), self.viewport_size_px());
+        self.center =
+            [0, 1].map(|axis| anchored[axis] + (min[axis] + size[axis] / 2.0 - anchor_px[axis]) / scale);
         self.scale = scale;
         self.is_fitted = false;
         self.limit();
@@ -287,5 +285,9 @@ impl ViewTransform {
 
 /// `value`, or 1 where it is no positive number.
 fn positive(value: f32) -> f32 {
-    if value.is_finite() && value > 0.0 { value } else { 1.0 }
+    if value.is_finite() && value > 0.0 {
+        value
+    } else {
+        1.0
+    }
 }

@@ -437,11 +437,14 @@ fn images_with_text(connection: &Connection, term: &Term) -> rusqlite::Result<Ha
     let id = |row: &Row<'_>| row.get(0);
     match term.look_up() {
         Some(look_up) => connection
-            .prepare_cached("SELECT rowid FROM texts WHERE texts MATCH ?1 AND instr(text, ?2)")?
+            .prepare_cached(
+                "SELECT image FROM text_groups JOIN image_texts ON image = text_groups.rowid
+                 WHERE text_groups MATCH ?1 AND instr(image_texts.text, ?2)",
+            )?
             .query_map([&look_up, term.as_str()], id)?
             .collect(),
         None => connection
-            .prepare_cached("SELECT rowid FROM texts WHERE instr(text, ?1)")?
+            .prepare_cached("SELECT image FROM image_texts WHERE instr(text, ?1)")?
             .query_map([term.as_str()], id)?
             .collect(),
     }

@@ -194,7 +194,8 @@ fn forget_facts(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     for statement in [
         "DELETE FROM image_labels WHERE image = ?1",
         "DELETE FROM image_codes WHERE image = ?1",
-        "DELETE FROM texts WHERE rowid = ?1",
+        "DELETE FROM image_texts WHERE image = ?1",
+        "DELETE FROM text_groups WHERE rowid = ?1",
     ] {
         connection.prepare_cached(statement)?.execute([id])?;
     }
@@ -224,9 +225,14 @@ fn write_facts(connection: &Connection, id: i64, facts: &Facts) -> rusqlite::Res
             .execute(params![id, code.fingerprint, code.depth, code.code, regions])?;
     }
     if !facts.text.as_str().is_empty() {
-        connection
-            .prepare_cached("INSERT INTO texts (rowid, text) VALUES (?1, ?2)")?
-            .execute(params![id, facts.text.as_str()])?;
+        for statement in [
+            "INSERT INTO image_texts (image, text) VALUES (?1, ?2)",
+            "INSERT INTO text_groups (rowid, text) VALUES (?1, ?2)",
+        ] {
+            connection
+                .prepare_cached(statement)?
+                .execute(params![id, facts.text.as_str()])?;
+        }
     }
     Ok(())
 }

@@ -4,16 +4,31 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::dataset::folder::Folder;
 use crate::dataset::lock::STATE_FOLDER;
 
 /// A file that is being written is never this old, even where the clocks of computers differ.
 const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
-/// Removes the temporary files of killed programs, a day old or more, from `folder` and its `.samtok`, not from
-/// folders below; answers how many.
+/// Removes the temporary files of killed programs, a day old or more, from the folders that the images `names` of
+/// `folder` are in, and from their `.samtok`; answers how many.
 ///
-/// Such files do no harm, so what cannot be read or removed is left; call it where the folder is listed anyway.
-pub fn remove_abandoned(folder: &Path) -> usize {
+/// Such files do no harm, so what cannot be read or removed is left; call it where a folder is opened for writing.
+pub fn remove_abandoned<'n>(folder: &Folder, names: impl IntoIterator<Item = &'n str>) -> usize {
+    let parents = names
+        .into_iter()
+        .map(|name| name.rsplit_once('/').map_or("", |(parent, _)| parent));
+    let mut parents: Vec<&str> = parents.collect();
+    parents.sort_unstable();
+    parents.dedup();
+    let paths = parents.into_iter().map(|parent| match parent {
+        "" => Some(folder.path().to_path_buf()),
+        parent => folder.path_of(parent),
+    });
+    paths.flatten().map(|path| remove_from(&path)).sum()
+}
+
+fn remove_from(folder: &Path) -> usize {
     remove_older_than(folder, ABANDONED_AFTER)
         + remove_older_than(&folder.join(STATE_FOLDER), ABANDONED_AFTER)
 }
@@ -62,8 +77,12 @@ mod tests {
                 file.set_modified(old).unwrap();
             }
         }
-        assert_eq!(remove_abandoned(folder.path()), 2);
+        let opened = Folder::open(folder.path()).unwrap();
+        assert_eq!(
+            remove_abandoned(&opened, ["photo.jpg", "a/b.jpg", "photo.png"]),
+            2
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
-        assert_eq!(remove_abandoned(&folder.path().join("missing")), 0);
+        assert_eq!(remove_abandoned(&opened, ["missing/a.jpg"]), 0);
     }
 }

@@ -25,8 +25,8 @@ const MAX_DEPTH: usize = 32;
 /// Most keys of one element.
 const MAX_KEYS: usize = 64;
 
-/// Most shapes of one image.
-const MAX_SHAPES: usize = 1_000_000;
+/// Most bytes that the shapes of one image take.
+const MAX_IMAGE_BYTES: usize = 512 << 20;
 
 pub(super) fn import(
     source: &Path,
@@ -85,6 +85,8 @@ struct Pending {
     /// `None` where its annotations are not taken.
     image: Option<FoundImage>,
     elements: Vec<Element>,
+    /// What they take.
+    bytes: usize,
 }
 
 struct Reader<'a, 't> {
@@ -229,9 +231,11 @@ impl<'a, 't> Reader<'a, 't> {
                 );
             }
             (2, _) if self.image.is_some() => {
+                let keys = self.keys(tag)?;
+                self.keep_bytes(keys.iter().map(|(key, value)| key.len() + value.len()).sum())?;
                 self.element = Some(Element {
                     name: name.clone(),
-                    keys: self.keys(tag)?,
+                    keys,
                     attributes: Vec::new(),
                 });
             }
@@ -283,7 +287,22 @@ impl<'a, 't> Reader<'a, 't> {
         Ok(Pending {
             image,
             elements: Vec::new(),
+            bytes: 0,
         })
+    }
+
+    /// Counts what is kept of the present image, with what the collections take besides the texts.
+    fn keep_bytes(&mut self, bytes: usize) -> Result<()> {
+        const BESIDES: usize = 256;
+        let Some(pending) = &mut self.image else {
+            return Ok(());
+        };
+        pending.bytes = pending.bytes.saturating_add(bytes).saturating_add(BESIDES);
+        if pending.bytes <= MAX_IMAGE_BYTES {
+            return Ok(());
+        }
+        let most = MAX_IMAGE_BYTES >> 20;
+        Err(self.foreign(format_args!("the shapes of one image take more than {most} MiB")))
     }
 
     fn end(&mut self) -> Result<()> {
@@ -295,6 +314,7 @@ impl<'a, 't> Reader<'a, 't> {
                 if let Some(Pending {
                     image: Some(image),
                     elements,
+                    ..
                 }) = self.image.take()
                 {
                     let arrived = assembled(image, &elements, &self.inputs, self.notes)?;
@@ -305,15 +325,13 @@ impl<'a, 't> Reader<'a, 't> {
                 let (Some(pending), Some(element)) = (&mut self.image, self.element.take()) else {
                     return Ok(());
                 };
-                if pending.elements.len() == MAX_SHAPES {
-                    return Err(self.foreign(format_args!("an image has more than {MAX_SHAPES} shapes")));
-                }
                 if pending.image.is_some() {
                     pending.elements.push(element);
                 }
             }
             (3, "attribute") => {
                 let text = std::mem::take(&mut self.text);
+                self.keep_bytes(self.attribute.len() + text.len())?;
                 if let Some(element) = &mut self.element {
                     element
                         .attributes
@@ -343,7 +361,7 @@ fn assembled(
     let (ours, tags): (Vec<_>, Vec<_>) = tags.into_iter().partition(|tag| tag.key("label") == IMAGE_TAG);
     let carried = ours.first().and_then(|tag| tag.carried());
     let mut assembly = Assembly::new(image, carried.as_ref(), notes);
-    let tags: Vec<Value> = tags.into_iter().map(|tag| tag.as_tag(inputs)).collect();
+    let tags: Vec<Value> = tags.into_iter().map(Element::as_tag).collect();
     if tags.is_empty() {
         assembly.document.unknown.shift_remove(TOOL);
     } else {
@@ -428,8 +446,13 @@ impl Element {
             .collect()
     }
 
-    fn as_tag(&self, inputs: &HashMap<String, String>) -> Value {
-        let attributes: Map<String, Value> = self.attributes(inputs).into_iter().collect();
+    /// With the texts as they stand, since their types are lost where the labels are.
+    fn as_tag(&self) -> Value {
+        let attributes: Map<String, Value> = self
+            .attributes
+            .iter()
+            .map(|(name, text)| (name.clone(), text.as_str().into()))
+            .collect();
         json!({"label": self.key("label"), "attributes": attributes})
     }
 

@@ -4,7 +4,7 @@ use super::{CAPTION, EXPECTED, IMAGE, LOCAL_FILES, TOOL, brush, is_attribute, la
 use crate::dataset::Status;
 use crate::geometry::{ImagePoint, ImageSize};
 use crate::interchange::carried::{self, Assembly, KEY, take_attributes, take_captions};
-use crate::interchange::json_tree::{Tree, read_items};
+use crate::interchange::json_tree::{Part, count, read_items};
 use crate::interchange::{
     Arrived, FoundImage, Images, Incoming, InterchangeError, Notes, Result, outline, pieces, source_files,
 };
@@ -14,11 +14,14 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// What an object read here takes, in values of a [`Part`].
+const VALUES_PER_OBJECT: u32 = 16;
+
 /// A task, of which only what is needed is read.
 #[derive(Debug, Deserialize)]
 struct Task {
     #[serde(default)]
-    data: Tree,
+    data: Part,
     annotations: Option<Vec<Annotation>>,
     predictions: Option<Vec<Annotation>>,
     /// The name of an uploaded file.
@@ -27,7 +30,7 @@ struct Task {
 
 #[derive(Debug, Deserialize)]
 struct Annotation {
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "counted")]
     result: Vec<Item>,
     #[serde(default, deserialize_with = "or_default")]
     was_cancelled: bool,
@@ -40,7 +43,7 @@ struct Item {
     id: String,
     #[serde(default, deserialize_with = "or_default")]
     from_name: String,
-    #[serde(rename = "type", default, deserialize_with = "or_default")]
+    #[serde(rename = "type", deserialize_with = "counted")]
     kind: String,
     original_width: Option<f64>,
     original_height: Option<f64>,
@@ -48,7 +51,7 @@ struct Item {
     #[serde(default, deserialize_with = "or_default")]
     value: Contents,
     #[serde(default)]
-    meta: Tree,
+    meta: Part,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,18 +71,24 @@ struct Contents {
     /// In degrees, clockwise.
     rotation: Option<f64>,
     /// Of the region, one of these.
-    brushlabels: Option<Vec<String>>,
-    polygonlabels: Option<Vec<String>>,
-    rectanglelabels: Option<Vec<String>>,
-    ellipselabels: Option<Vec<String>>,
-    labels: Option<Vec<String>>,
+    brushlabels: Option<Part>,
+    polygonlabels: Option<Part>,
+    rectanglelabels: Option<Part>,
+    ellipselabels: Option<Part>,
+    labels: Option<Part>,
     /// Of what is said about it, one of these.
-    text: Option<Tree>,
-    choices: Option<Tree>,
-    number: Option<Tree>,
-    rating: Option<Tree>,
-    taxonomy: Option<Tree>,
-    datetime: Option<Tree>,
+    text: Option<Part>,
+    choices: Option<Part>,
+    number: Option<Part>,
+    rating: Option<Part>,
+    taxonomy: Option<Part>,
+    datetime: Option<Part>,
+}
+
+/// [`or_default`] for a key that an object must have, so that there are never too many of them.
+fn counted<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    count(VALUES_PER_OBJECT)?;
+    or_default(deserializer)
 }
 
 /// What a `null` means as well.
@@ -110,7 +119,7 @@ pub(super) fn import(
 
 fn arrived(task: Task, path: &Path, images: &Images, notes: &mut Notes) -> Result<Option<Arrived>> {
     let Task {
-        data: Tree(data),
+        data: Part(data),
         annotations,
         predictions,
         file_upload,
@@ -288,8 +297,8 @@ fn add_region(assembly: &mut Assembly, id: &str, items: &[Item], notes: &mut Not
     };
     let carried = items.iter().find_map(|item| item.meta.0.get(KEY));
     let mut region = assembly.region(carried, TOOL, mask.to_rle(), notes);
-    let labels: Vec<&String> = items.iter().flat_map(|item| item.value.labels()).collect();
-    let label = labels.first().map_or("", |label| label.as_str());
+    let labels: Vec<&str> = items.iter().flat_map(|item| item.value.labels()).collect();
+    let label = labels.first().copied().unwrap_or_default();
     if label != label_text(&region.label) {
         label.clone_into(&mut region.label);
     }
@@ -346,17 +355,15 @@ impl Contents {
         self.rle.is_some() || self.points.is_some() || self.x.is_some()
     }
 
-    fn labels(&self) -> impl Iterator<Item = &String> {
-        [
+    fn labels(&self) -> impl Iterator<Item = &str> {
+        let lists = [
             &self.brushlabels,
             &self.polygonlabels,
             &self.rectanglelabels,
             &self.ellipselabels,
             &self.labels,
-        ]
-        .into_iter()
-        .flatten()
-        .flatten()
+        ];
+        lists.into_iter().flatten().flat_map(|list| texts(&list.0))
     }
 
     /// What was answered about the region; a list of one counts as that one.

@@ -16,7 +16,7 @@ use super::rl_parquet::Row;
 use super::shards::{Item, Series, Shards};
 use super::splitting::Part;
 use super::zoom::ZoomTokenizer;
-use super::{Container, TrainingError, TrainingOptions};
+use super::{Container, TrainingError, TrainingOptions, templates};
 use crate::atomic_file::Existing;
 use crate::dataset::{DatasetError, Role, Tokenizer, sidecar_path};
 use crate::image_file::{Limits, read_bytes};
@@ -305,6 +305,7 @@ impl Writing<'_> {
         if let Some(info) = self.manifest.dataset_info() {
             write_json(self.out, "dataset_info.json", &info)?;
         }
+        write(self.out, templates::FILE, self.options.templates.file())?;
         // Last, so that an export with a manifest is whole.
         write_json(self.out, manifest::FILE, &self.manifest.value(self.options))?;
         Ok(self.manifest)
@@ -330,10 +331,13 @@ fn called(tokenizer: &Tokenizer) -> String {
 }
 
 fn write_json(out: &OutputFolder, name: &str, value: &Value) -> Result<()> {
+    write(out, name, &format!("{value:#}\n"))
+}
+
+fn write(out: &OutputFolder, name: &str, text: &str) -> Result<()> {
     let path = out.place(name)?;
     let failed = || InterchangeError::io("write", &path);
     let mut file = out.file(name)?;
-    file.write_all(format!("{value:#}\n").as_bytes())
-        .map_err(failed())?;
+    file.write_all(text.as_bytes()).map_err(failed())?;
     file.commit(Existing::Refuse).map_err(failed())
 }

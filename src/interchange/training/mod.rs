@@ -75,6 +75,18 @@ impl Container {
         }
     }
 
+    /// What it is, in a few words.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Llava => "LLaVA records in JSON lists",
+            Self::Jsonl => "LLaVA records line by line",
+            Self::ShareGpt => "ShareGPT records, for LLaMA-Factory",
+            Self::Messages => "records of messages, for ms-swift and LLaMA-Factory",
+            Self::RlParquet => "parquet rows for reinforcement learning",
+        }
+    }
+
     const fn suffix(self) -> &'static str {
         match self {
             Self::Llava | Self::ShareGpt => "json",
@@ -105,6 +117,9 @@ pub struct TrainingOptions {
     pub shard_records: u64,
     /// Name images by absolute paths instead of paths below the annotated folder.
     pub absolute_paths: bool,
+    /// Whether copies of the images are in the output folder's `images`; paths of crops start there then, because
+    /// that is where a trainer looks for images.
+    pub copied_images: bool,
     /// Put the image files inside parquet files; without it, rows have paths alone.
     pub embed_images: bool,
     /// Carry what the published record cannot hold in a key of our own.
@@ -133,6 +148,7 @@ impl TrainingOptions {
             templates: Templates::default(),
             shard_records: 10_000,
             absolute_paths: false,
+            copied_images: false,
             embed_images: true,
             own_key: true,
             empty_thought: false,

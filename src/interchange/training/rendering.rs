@@ -42,8 +42,16 @@ pub(super) struct Rendered {
     pub(super) masks: Vec<RenderedMask>,
     /// For each turn, the masks it says, as places in `masks`.
     pub(super) said: Vec<Vec<usize>>,
-    /// The turns with stand-ins for the words, and the stand-ins; only of interactive records.
-    raw: Option<(Vec<(Role, String)>, Vec<String>)>,
+    /// Only of interactive records.
+    raw: Option<Raw>,
+}
+
+/// The turns with stand-ins for the words.
+#[derive(Clone, Debug, PartialEq)]
+struct Raw {
+    turns: Vec<(Role, String)>,
+    /// The stand-in of each mask.
+    stand_ins: Vec<String>,
 }
 
 impl Rendered {
@@ -73,7 +81,7 @@ impl Rendered {
         let raw = (record.kind == Kind::Interactive).then(|| {
             let stand_ins: Vec<String> = (0..regions.len()).map(stand_in).collect();
             let turns = spoken(&|region| stand_ins.get(place(region)?).cloned());
-            (turns, stand_ins)
+            Raw { turns, stand_ins }
         });
         Self {
             kind: record.kind,
@@ -114,7 +122,7 @@ impl Rendered {
         }
         if with_masks && !self.masks.is_empty() {
             match &self.raw {
-                Some((turns, stand_ins)) => {
+                Some(Raw { turns, stand_ins }) => {
                     put("raw_conversations", from_value(turns));
                     let masks = stand_ins.iter().zip(&self.masks);
                     let masks: Map<String, Value> = masks
@@ -240,7 +248,7 @@ impl ImageNames {
                 .destination
                 .clone()
                 .unwrap_or_else(|| out.path().to_path_buf()),
-            crops: None,
+            crops: (options.copied_images && !options.absolute_paths).then(|| "../".to_owned()),
         }
     }
 

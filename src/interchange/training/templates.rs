@@ -36,12 +36,15 @@ const TASKS: [&str; 11] = [
 /// What stands for the user's own words in a question.
 pub(super) const SUBJECTS: [&str; 3] = ["class_name", "sent", "caption"];
 
+/// The file of an export with the templates that were used, to be edited for another one.
+pub(super) const FILE: &str = "prompt_templates.json";
+
 /// The templates by task.
 #[derive(Clone, Debug)]
 pub struct Templates {
     tasks: BTreeMap<String, Vec<Form>>,
     scene_graph: SceneGraphVocabulary,
-    blake3: String,
+    file: String,
 }
 
 #[derive(Deserialize)]
@@ -280,7 +283,8 @@ impl Templates {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let file: File = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let text = str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if file.format != FORMAT || file.version != VERSION {
             return Err(format!("\"format\" must be {FORMAT:?} and \"version\" {VERSION}"));
         }
@@ -301,7 +305,7 @@ impl Templates {
         Ok(Self {
             tasks: file.tasks,
             scene_graph: file.scene_graph,
-            blake3: blake3::hash(bytes).to_hex().to_string(),
+            file: text.to_owned(),
         })
     }
 
@@ -317,8 +321,13 @@ impl Templates {
 
     /// BLAKE3 of the file, in hexadecimal.
     #[must_use]
-    pub fn blake3(&self) -> &str {
-        &self.blake3
+    pub fn blake3(&self) -> String {
+        blake3::hash(self.file.as_bytes()).to_hex().to_string()
+    }
+
+    /// The file that they were read from.
+    pub(super) fn file(&self) -> &str {
+        &self.file
     }
 
     pub(super) fn scene_graph(&self) -> &SceneGraphVocabulary {
@@ -370,8 +379,8 @@ impl Templates {
                     .iter()
                     .find_map(|name| question.split_once(&format!("{{{name}}}")))?;
                 let inside = text.strip_prefix(before)?.strip_suffix(after)?;
-                let is_subject = !inside.trim().is_empty() && !(before.is_empty() && after.is_empty());
-                is_subject.then_some(inside)
+                let is_all = before.is_empty() && after.is_empty();
+                (!is_all && !inside.trim().is_empty()).then_some(inside)
             })
             // The question that says most itself: "Can you segment the X" rather than "Can you segment X".
             .min_by_key(|inside| inside.len())

@@ -127,7 +127,8 @@ fn every_container_has_its_published_shape() {
         (Container::Messages, "jsonl", format!("{messages}\n")),
     ];
     for (container, suffix, expected) in cases {
-        let (manifest, notes) = place.export(&[item.clone()], &options(container), container.name());
+        let (manifest, notes) =
+            place.export(std::slice::from_ref(&item), &options(container), container.name());
         let manifest = manifest.unwrap();
         assert_eq!(notes, Notes::default());
         let path = format!("train/samtok_referring_segmentation-segment-00001.{suffix}");

@@ -157,29 +157,46 @@ fn answered(vqa: Option<&Value>) -> Option<(String, String)> {
     Some((text(QUESTION)?, text(ANSWER)?))
 }
 
-/// Puts the first question with its answer into the fields of the panel among those that were kept in `keys`.
+/// Puts the first question with its answer into the fields of the panel among those that were kept in `keys`, unless
+/// these are about another conversation.
 pub(super) fn write_vqa(document: &Document, keys: &mut Map<String, Value>) {
     let mut fields = match keys.shift_remove(VQA) {
         Some(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
     let kept = answered(Some(&Value::Object(fields.clone())));
-    let pair = pair(document);
-    match pair {
-        // Equal texts stay as they were, numbers numbers.
-        Some(pair) if kept.as_ref() != Some(&pair) => {
-            fields.insert(QUESTION.to_owned(), pair.0.into());
-            fields.insert(ANSWER.to_owned(), pair.1.into());
+    // Equal texts stay as they were, numbers numbers.
+    if !kept
+        .as_ref()
+        .is_some_and(|(question, answer)| has_both(document, question, answer))
+    {
+        match pair(document) {
+            Some((question, answer)) => {
+                fields.insert(QUESTION.to_owned(), question.into());
+                fields.insert(ANSWER.to_owned(), answer.into());
+            }
+            None if kept.is_some() => {
+                fields.shift_remove(QUESTION);
+                fields.shift_remove(ANSWER);
+            }
+            None => {}
         }
-        None if kept.is_some() => {
-            fields.shift_remove(QUESTION);
-            fields.shift_remove(ANSWER);
-        }
-        _ => {}
     }
     if !fields.is_empty() {
         keys.insert(VQA.to_owned(), Value::Object(fields));
     }
+}
+
+/// Whether a conversation has `answer` right behind `question`.
+fn has_both(document: &Document, question: &str, answer: &str) -> bool {
+    let words = RegionWords::new(&document.regions);
+    document.conversations.iter().any(|conversation| {
+        let said = |pair: &[Turn]| pair.iter().map(|turn| shown(turn, &words)).collect::<Vec<_>>();
+        conversation
+            .turns
+            .windows(2)
+            .any(|pair| said(pair) == [question, answer])
+    })
 }
 
 /// Whether fields of the panel that came from elsewhere have a question.
@@ -193,27 +210,14 @@ pub(super) fn take_vqa(document: &mut Document, vqa: Option<&Value>, is_written:
     let Some((question, answer)) = answered(vqa) else {
         return;
     };
-    let words = RegionWords::new(&document.regions);
-    let has_both = document.conversations.iter().any(|conversation| {
-        let said = |pair: &[Turn]| pair.iter().map(|turn| shown(turn, &words)).collect::<Vec<_>>();
-        conversation
-            .turns
-            .windows(2)
-            .any(|pair| said(pair) == [question.as_str(), answer.as_str()])
-    });
-    if has_both && is_written {
-        forget_question(document);
-    }
-    if !has_both {
+    if !has_both(document, &question, &answer) {
         let task = vqa.and_then(|fields| fields.get("task")?.as_str());
-        let task = Task::ALL
-            .iter()
-            .find(|known| task == Some(known.as_str()))
-            .copied()
-            .unwrap_or(Task::Free);
+        let known = Task::ALL.iter().find(|known| task == Some(known.as_str()));
         let turn = |role, text: &str| Turn::new(role, with_mentions(text, &document.regions));
         let turns = vec![turn(Role::User, &question), turn(Role::Assistant, &answer)];
-        add(document, task, turns);
+        add(document, known.copied().unwrap_or(Task::Free), turns);
+    } else if is_written {
+        forget_question(document);
     }
 }
 

@@ -300,3 +300,6 @@ fn unedited(size: ImageSize, shapes: &[&Shape]) -> Option<Rle> {
         .ok()
         .filter(|rle| is_whole && rle.area() > 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ pub(crate) enum Activation {
     Identity,
     /// Exact (erf) GELU.
     Gelu,
+    /// GELU in its tanh form.
+    GeluTanh,
     /// `max(x, 0)`.
     Relu,
 }
@@ -107,6 +109,32 @@ impl PackedMatrix {
             panel_width,
             panels,
         }
+    }
+
+    /// Takes panels that are already laid out as [`PackedMatrix::panel_width`] asks.
+    pub(crate) fn from_panels(panels: Vec<f32>, outputs: usize, inputs: usize) -> Self {
+        let panel_width = Self::panel_width();
+        assert_eq!(
+            panels.len(),
+            outputs.div_ceil(panel_width) * panel_width * inputs,
+            "panels must hold outputs x inputs"
+        );
+        Self {
+            outputs,
+            inputs,
+            panel_width,
+            panels,
+        }
+    }
+
+    /// Outputs per panel on this machine; panels are `[panel][input][panel_width]`, the last padded with zeros.
+    pub(crate) fn panel_width() -> usize {
+        Arch::new().dispatch(PanelWidth)
+    }
+
+    /// The panels as stored.
+    pub(crate) fn panels(&self) -> &[f32] {
+        &self.panels
     }
 
     /// `rows x inputs` times the transposed weight gives `rows x outputs`, with what `fused` asks for around it.

@@ -8,6 +8,7 @@
 mod attention;
 #[expect(unsafe_code, reason = "calls the gemm crate with checked strides")]
 mod differentiable;
+mod gated;
 #[expect(
     unsafe_code,
     reason = "the register kernel and parallel tasks that write disjoint tiles"
@@ -21,7 +22,8 @@ mod pooling;
 mod simd;
 
 pub(crate) use attention::{Attention, Groups, Operand};
-pub(crate) use gemm::Activation;
+pub(crate) use gated::silu_product;
+pub(crate) use gemm::{Activation, Fused, PackedMatrix};
 pub(crate) use linear::{Around, Linear, WeightLayout};
 pub(crate) use norm::Norm;
 pub(crate) use pooling::max_pool_2x2;
@@ -51,11 +53,19 @@ pub(crate) fn with_values<T>(tensor: &Tensor, body: impl FnOnce(&[f32]) -> T) ->
 }
 
 impl Activation {
+    /// Applies the activation to values in main memory.
+    pub(crate) fn apply(self, values: &mut [f32]) {
+        if self != Self::Identity {
+            pulp::Arch::new().dispatch(simd::Activate(values, self));
+        }
+    }
+
     /// The activation as a differentiable tensor operation.
     pub(crate) fn forward(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Identity => x.clone(),
             Self::Gelu => differentiable::gelu(x)?,
+            Self::GeluTanh => x.gelu()?,
             Self::Relu => x.relu()?,
         })
     }

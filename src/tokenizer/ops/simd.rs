@@ -4,7 +4,7 @@
 //! features and turn every vector instruction into a call.
 
 use super::Activation;
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 /// Applies an activation.
 #[inline(always)]
@@ -12,7 +12,24 @@ pub(super) fn activate<S: Simd>(simd: S, x: S::f32s, activation: Activation) -> 
     match activation {
         Activation::Identity => x,
         Activation::Gelu => gelu(simd, x),
+        Activation::GeluTanh => gelu_tanh(simd, x),
         Activation::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
+    }
+}
+
+/// [`activate`] over a slice.
+pub(super) struct Activate<'a>(pub(super) &'a mut [f32], pub(super) Activation);
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (vectors, tail) = S::as_mut_simd_f32s(self.0);
+        for vector in vectors {
+            *vector = activate(simd, *vector, self.1);
+        }
+        let last = activate(simd, simd.partial_load_f32s(tail), self.1);
+        simd.partial_store_f32s(tail, last);
     }
 }
 
@@ -85,6 +102,36 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.mul_add_f32s(half, erf_scaled(simd, x), half)
 }
 
+/// `x / (1 + exp(-exponent))`; never overflows.
+#[inline(always)]
+fn sigmoid_product<S: Simd>(simd: S, x: S::f32s, exponent: S::f32s) -> S::f32s {
+    // With e = exp(-|z|), the logistic function is 1 / (1 + e) for z >= 0 and e / (1 + e) for z < 0.
+    let one = simd.splat_f32s(1.0);
+    let zero = simd.splat_f32s(0.0);
+    let log2_e = simd.splat_f32s(std::f32::consts::LOG2_E);
+    let power = simd.mul_f32s(simd.abs_f32s(exponent), log2_e);
+    let e = exp2_nonpositive(simd, simd.sub_f32s(zero, power));
+    let numerator = simd.select_f32s(simd.less_than_f32s(exponent, zero), e, one);
+    simd.div_f32s(simd.mul_f32s(x, numerator), simd.add_f32s(one, e))
+}
+
+/// SiLU, `x / (1 + exp(-x))`; relative error under 1e-6.
+#[inline(always)]
+pub(super) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    sigmoid_product(simd, x, x)
+}
+
+/// GELU in its tanh form, `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`, as a logistic function.
+#[inline(always)]
+pub(super) fn gelu_tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // tanh(y) = 2 / (1 + exp(-2 y)) - 1, and 2 sqrt(2 / pi) = 1.595769…
+    let linear = simd.splat_f32s(1.595_769_2);
+    let cubic = simd.splat_f32s(1.595_769_2 * 0.044_715);
+    let squared = simd.mul_f32s(x, x);
+    let exponent = simd.mul_f32s(x, simd.mul_add_f32s(squared, cubic, linear));
+    sigmoid_product(simd, x, exponent)
+}
+
 /// The derivative of exact GELU: `(1 + erf(x / sqrt 2)) / 2 + x exp(-x^2 / 2) / sqrt(2 pi)`.
 #[inline(always)]
 pub(super) fn gelu_derivative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
@@ -101,13 +148,15 @@ pub(super) fn gelu_derivative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pulp::{Arch, WithSimd};
+    use pulp::Arch;
 
     struct Map<'a, F>(&'a [f32], &'a mut [f32], F);
 
     enum Function {
         Exp2,
         Gelu,
+        GeluTanh,
+        Silu,
     }
 
     impl WithSimd for Map<'_, Function> {
@@ -120,6 +169,8 @@ mod tests {
                 *y = match self.2 {
                     Function::Exp2 => exp2_nonpositive(simd, *x),
                     Function::Gelu => gelu(simd, *x),
+                    Function::GeluTanh => gelu_tanh(simd, *x),
+                    Function::Silu => silu(simd, *x),
                 };
             }
         }
@@ -160,6 +211,30 @@ mod tests {
                 "gelu({x}) = {expected}, got {}",
                 y[0]
             );
+        }
+    }
+
+    #[test]
+    fn logistic_activations_match_double_precision() {
+        let x: Vec<f32> = (-4096..4096).map(|i| i as f32 / 100.0).collect();
+        let mut y = vec![0.0; x.len()];
+        type Reference = fn(f64) -> f64;
+        let cases: [(Function, Reference); 2] = [
+            (Function::Silu, |x| x / (1.0 + (-x).exp())),
+            (Function::GeluTanh, |x| {
+                let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+                0.5 * x * (1.0 + inner.tanh())
+            }),
+        ];
+        for (function, reference) in cases {
+            Arch::new().dispatch(Map(&x, &mut y, function));
+            for (x, y) in x.iter().zip(&y) {
+                let expected = reference(f64::from(*x));
+                assert!(
+                    (f64::from(*y) - expected).abs() <= 1e-6 * expected.abs() + 1e-6,
+                    "f({x}) = {expected}, got {y}"
+                );
+            }
         }
     }
 }

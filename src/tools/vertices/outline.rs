@@ -213,7 +213,11 @@ impl Outlines {
             let touched = if id.ring == 0 { after.bounds } else { touched };
             after.rings.remove(id.ring);
             // Without its outer ring a part is nothing, whatever holes it had.
-            let after = if id.ring == 0 { None } else { Part::new(after.rings) };
+            let after = if id.ring == 0 {
+                None
+            } else {
+                Part::new(after.rings)
+            };
             self.replace(id.part, after, touched, target)
         }
     }
@@ -251,8 +255,15 @@ impl Outlines {
             x1: window.right().into(),
             y1: window.bottom().into(),
         };
-        for part in self.parts.iter().filter(|part| part.bounds.touches(window_bounds)) {
-            let mut rings = part.rings.iter().map(|ring| relative_to(&ring.points().collect::<Vec<_>>(), window));
+        for part in self
+            .parts
+            .iter()
+            .filter(|part| part.bounds.touches(window_bounds))
+        {
+            let mut rings = part
+                .rings
+                .iter()
+                .map(|ring| relative_to(&ring.points().collect::<Vec<_>>(), window));
             let outer = rings.next()?;
             let holes = rings.collect();
             mask.fill_polygon(&MaskPolygon { outer, holes }, FillRule::NonZero, true)
@@ -291,7 +302,11 @@ impl Ring {
     }
 
     const fn next(&self, index: usize) -> usize {
-        if index + 1 < self.vertices.len() { index + 1 } else { 0 }
+        if index + 1 < self.vertices.len() {
+            index + 1
+        } else {
+            0
+        }
     }
 
     const fn previous(&self, index: usize) -> usize {
@@ -303,7 +318,10 @@ impl Ring {
 
     /// The points of a line, both of its vertices among them.
     fn course(&self, line: usize) -> impl Iterator<Item = ImagePoint> {
-        let between = self.lines.get(line).map_or(&[] as &[_], |line| line.between.as_slice());
+        let between = self
+            .lines
+            .get(line)
+            .map_or(&[] as &[_], |line| line.between.as_slice());
         let ends = [self.vertices.get(line), self.vertices.get(self.next(line))];
         let [first, last] = ends.map(|end| end.into_iter());
         first.chain(between).chain(last).copied()

@@ -1,19 +1,20 @@
 //! The thread's own side: sorts requests, keeps the sidecars of open images, and works on the index when idle.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, never};
 
 use super::folder::OpenFolder;
 use super::opened::OpenedImage;
 use super::{FileEvent, FileOptions, FileRequest, samples, thumbnail};
 use crate::dataset::history::Mark;
-use crate::dataset::{Document, Sidecar, store, sidecar_path};
+use crate::dataset::{Document, Sidecar, sidecar_path};
 use crate::worker::Wake;
+use crate::worker::watch::Changes;
 
 /// Thumbnails that may wait; older wishes are for rows that were scrolled away.
 const THUMBNAILS_WAITING: usize = 64;
@@ -33,6 +34,8 @@ pub(super) struct Actor {
     page: Option<Range<usize>>,
     prefetch: VecDeque<PathBuf>,
     thumbnails: VecDeque<PathBuf>,
+    /// Folders that were swept.
+    swept: HashSet<PathBuf>,
 }
 
 impl Actor {
@@ -55,6 +58,7 @@ impl Actor {
             page: None,
             prefetch: VecDeque::new(),
             thumbnails: VecDeque::new(),
+            swept: HashSet::new(),
         }
     }
 
@@ -71,9 +75,15 @@ impl Actor {
             if !is_open {
                 return;
             }
-            match self.requests.recv() {
-                Ok(request) => self.sort(request),
-                Err(_) => is_open = false,
+            let changes = self.folder.as_ref().map_or_else(never, OpenFolder::changes);
+            crossbeam_channel::select! {
+                recv(self.requests) -> request => match request {
+                    Ok(request) => self.sort(request),
+                    Err(_) => is_open = false,
+                },
+                recv(changes) -> changes => if let Ok(changes) = changes {
+                    self.take_changes(&changes);
+                },
             }
         }
     }
@@ -103,11 +113,17 @@ impl Actor {
                 self.saves.retain(|(waiting, ..)| *waiting != path);
                 self.saves.push_back((path, document, mark));
             }
-            FileRequest::OpenImage { path, is_urgent: false } => {
+            FileRequest::OpenImage {
+                path,
+                is_urgent: false,
+            } => {
                 self.prefetch.retain(|waiting| *waiting != path);
                 self.prefetch.push_back(path);
             }
-            FileRequest::OpenImage { ref path, is_urgent: true } => {
+            FileRequest::OpenImage {
+                ref path,
+                is_urgent: true,
+            } => {
                 self.prefetch.retain(|waiting| waiting != path);
                 // Whoever pages quickly through images waits for the last one only.
                 self.urgent
@@ -116,7 +132,8 @@ impl Actor {
             }
             FileRequest::Page(places) => self.page = Some(places),
             FileRequest::Filter(_) => {
-                self.urgent.retain(|waiting| !matches!(waiting, FileRequest::Filter(_)));
+                self.urgent
+                    .retain(|waiting| !matches!(waiting, FileRequest::Filter(_)));
                 self.urgent.push_back(request);
             }
             FileRequest::Thumbnail(path) => {
@@ -178,11 +195,14 @@ impl Actor {
                 }
             },
             FileRequest::Filter(typed) => self.with_folder(|folder| folder.filter(&typed).map(Some)),
-            FileRequest::Find { from, direction, filter } => {
-                let found = self
-                    .folder
-                    .as_mut()
-                    .map_or(Ok(None), |folder| folder.find(from.as_deref(), direction, &filter));
+            FileRequest::Find {
+                from,
+                direction,
+                filter,
+            } => {
+                let found = self.folder.as_mut().map_or(Ok(None), |folder| {
+                    folder.find(from.as_deref(), direction, &filter)
+                });
                 self.send(match found {
                     Ok(path) => FileEvent::Found(path),
                     Err(reason) => FileEvent::FilterFailed { reason },
@@ -214,18 +234,29 @@ impl Actor {
             Ok(None) => {}
             Err(error) => {
                 self.has_index_work = false;
-                self.send(FileEvent::FolderFailed { reason: error.to_string() });
+                self.send(FileEvent::FolderFailed {
+                    reason: error.to_string(),
+                });
             }
         }
     }
 
     fn open_folder(&mut self, path: &Path) {
-        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let folder = if path.is_dir() {
+            path
+        } else {
+            path.parent().unwrap_or(path)
+        };
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         match OpenFolder::open(folder, self.options.cache.as_deref()) {
-            Ok(folder) => {
-                // What a killed program left half-written is swept away before work begins.
-                store::remove_abandoned(folder.path());
+            Ok((folder, told)) => {
+                if let Some(reason) = told {
+                    tracing::warn!("{reason}");
+                }
                 self.send(FileEvent::FolderOpened(folder.path().to_path_buf()));
                 self.folder = Some(folder);
                 self.has_index_work = true;
@@ -244,6 +275,7 @@ impl Actor {
                 return self.send(FileEvent::ImageFailed { path, reason });
             }
         };
+        self.sweep(&path);
         let document = match Sidecar::load(&path, image.size()) {
             Ok((sidecar, document)) => {
                 self.sidecars.insert(path.clone(), sidecar);
@@ -254,29 +286,80 @@ impl Actor {
                 Err(error.to_string())
             }
         };
-        self.send(FileEvent::ImageOpened { path, image: Arc::new(image), document });
+        self.send(FileEvent::ImageOpened {
+            path,
+            image: Arc::new(image),
+            document,
+        });
+    }
+
+    /// Removes what killed programs left half-written beside an image, once for each folder.
+    fn sweep(&mut self, path: &Path) {
+        let Some(folder) = &self.folder else { return };
+        if let Some(name) = folder.name_of(path)
+            && let Some(parent) = path.parent()
+            && self.swept.insert(parent.to_path_buf())
+        {
+            folder.sweep(&name);
+        }
     }
 
     fn save(&mut self, path: PathBuf, document: Arc<Document>, mark: Mark) {
         let Some(sidecar) = self.sidecars.get_mut(&path) else {
-            let reason = format!("the annotations were not read, so they are not overwritten: {}", path.display());
+            let reason = format!(
+                "the annotations were not read, so they are not overwritten: {}",
+                path.display()
+            );
             return self.send(FileEvent::SaveFailed { path, reason });
         };
         match sidecar.save_merging(&document) {
             Ok(saved) => {
                 self.note_changed(&sidecar_path(&path));
-                self.send(FileEvent::Saved { path, document, mark, saved });
+                self.send(FileEvent::Saved {
+                    path,
+                    document,
+                    mark,
+                    saved,
+                });
             }
-            Err(error) => self.send(FileEvent::SaveFailed { path, reason: error.to_string() }),
+            Err(error) => self.send(FileEvent::SaveFailed {
+                path,
+                reason: error.to_string(),
+            }),
         }
     }
 
     fn refresh(&mut self, path: PathBuf, document: Arc<Document>) {
-        let Some(sidecar) = self.sidecars.get_mut(&path) else { return };
+        let Some(sidecar) = self.sidecars.get_mut(&path) else {
+            return;
+        };
         match sidecar.refresh(&document) {
-            Ok(Some(merged)) => self.send(FileEvent::Refreshed { path, document, merged }),
+            Ok(Some(merged)) => self.send(FileEvent::Refreshed {
+                path,
+                document,
+                merged,
+            }),
             Ok(None) => {}
-            Err(error) => self.send(FileEvent::RefreshFailed { path, reason: error.to_string() }),
+            Err(error) => self.send(FileEvent::RefreshFailed {
+                path,
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// Passes on what other programs changed; what this one saved comes back too and is found unchanged.
+    fn take_changes(&mut self, changes: &Changes) {
+        let Some(folder) = &mut self.folder else { return };
+        folder.take_changes(changes);
+        self.has_index_work = true;
+        let open: Vec<PathBuf> = if changes.is_incomplete {
+            self.sidecars.keys().cloned().collect()
+        } else {
+            let paths = changes.images.iter().filter_map(|name| folder.path_of(name));
+            paths.filter(|path| self.sidecars.contains_key(path)).collect()
+        };
+        for path in open {
+            self.send(FileEvent::ChangedOutside(path));
         }
     }
 

@@ -4,9 +4,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, never};
+
 use super::{FileEvent, FolderState};
 use crate::dataset::folder::Folder;
-use crate::dataset::index::{Direction, Filter, Index, IndexError, Indexer, Progress, Rescan, Selection, Stage};
+use crate::dataset::index::{
+    Direction, Filter, Index, IndexError, Indexer, Progress, Rescan, Selection, Stage,
+};
+use crate::dataset::remove_abandoned;
+use crate::worker::watch::{Changes, FolderWatch};
 
 /// How long the index works before requests are looked at again.
 const STEP: Duration = Duration::from_millis(20);
@@ -20,21 +26,61 @@ pub(super) struct OpenFolder {
     filter: Filter,
     selection: Selection,
     state: FolderState,
+    watch: Option<FolderWatch>,
 }
 
 impl OpenFolder {
-    pub(super) fn open(path: &Path, cache: Option<&Path>) -> Result<Self, String> {
+    /// Opens a folder; the second answer says why changes of other programs are not noticed, where that is so.
+    pub(super) fn open(path: &Path, cache: Option<&Path>) -> Result<(Self, Option<String>), String> {
         let folder = Folder::open(path).map_err(|error| error.to_string())?;
         let mut index = Index::open(&folder, cache).map_err(|error| error.to_string())?;
-        let selection = index.select(&Filter::default()).map_err(|error| error.to_string())?;
-        Ok(Self {
+        let selection = index
+            .select(&Filter::default())
+            .map_err(|error| error.to_string())?;
+        let (watch, told) = match FolderWatch::start(&folder, || {}) {
+            Ok(watch) => (Some(watch), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let open = Self {
             indexer: Indexer::new(&folder),
             folder,
             index,
             filter: Filter::default(),
             selection,
             state: FolderState::default(),
-        })
+            watch,
+        };
+        Ok((open, told))
+    }
+
+    /// Changes that other programs make; none where they are not noticed.
+    pub(super) fn changes(&self) -> Receiver<Changes> {
+        self.watch
+            .as_ref()
+            .map_or_else(never, |watch| watch.changes().clone())
+    }
+
+    pub(super) fn take_changes(&mut self, changes: &Changes) {
+        changes.tell(&self.folder, &mut self.indexer);
+    }
+
+    pub(super) fn name_of(&self, path: &Path) -> Option<String> {
+        self.folder.name_of(path)
+    }
+
+    /// Removes what killed programs left half-written beside the image called `name`.
+    pub(super) fn sweep(&self, name: &str) {
+        let removed = remove_abandoned(&self.folder, [name]);
+        if removed > 0 {
+            tracing::info!(
+                "{removed} files of killed programs were removed: {}",
+                self.folder.path().display()
+            );
+        }
+    }
+
+    pub(super) fn path_of(&self, name: &str) -> Option<PathBuf> {
+        self.folder.path_of(name)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -43,7 +89,12 @@ impl OpenFolder {
 
     /// Works on the index for a moment; answers whether there is more to do, and what changed.
     pub(super) fn step(&mut self) -> Result<(bool, Option<FileEvent>), IndexError> {
-        let Progress { stage, done, total, has_changed } = self.indexer.step(&mut self.index, STEP)?;
+        let Progress {
+            stage,
+            done,
+            total,
+            has_changed,
+        } = self.indexer.step(&mut self.index, STEP)?;
         let indexing = (stage != Stage::Idle).then_some((done, total));
         let event = if has_changed {
             Some(self.list(indexing)?)
@@ -76,13 +127,19 @@ impl OpenFolder {
                 self.filter = filter;
                 self.list(self.state.indexing)
             }
-            Err(error) => Ok(FileEvent::FilterFailed { reason: error.to_string() }),
+            Err(error) => Ok(FileEvent::FilterFailed {
+                reason: error.to_string(),
+            }),
         }
     }
 
     pub(super) fn page(&mut self, places: Range<usize>) -> Result<FileEvent, IndexError> {
         let rows = self.index.page(&self.selection, places.clone())?;
-        Ok(FileEvent::Page { epoch: self.state.epoch, start: places.start, rows })
+        Ok(FileEvent::Page {
+            epoch: self.state.epoch,
+            start: places.start,
+            rows,
+        })
     }
 
     pub(super) fn find(

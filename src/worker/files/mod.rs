@@ -172,6 +172,8 @@ pub enum FileEvent {
         /// Both versions together.
         merged: Merged,
     },
+    /// An image that is open, or was read ahead, or its annotations may have been changed by another program.
+    ChangedOutside(PathBuf),
     /// Others changed the annotations of an open image so that they cannot be read or merged.
     RefreshFailed {
         /// The image.

@@ -18,5 +18,8 @@ pub(super) fn of(image: &RgbImage) -> RgbImage {
         return image.clone();
     }
     let side = |px: u32| (u64::from(px) * u64::from(THUMBNAIL_PX) / u64::from(longest)).max(1) as u32;
-    image_file::resize::lanczos_rgb(image, ImageSize::new(side(image.size.width), side(image.size.height)))
+    image_file::resize::lanczos_rgb(
+        image,
+        ImageSize::new(side(image.size.width), side(image.size.height)),
+    )
 }

@@ -13,8 +13,8 @@ use super::embeddings::{DiskCache, Embeddings};
 use super::model::MaskModel;
 use super::queue::{Queue, Step};
 use super::{
-    DrawnMask, FolderJob, ImageKey, ModelChoice, NetworkEvent, NetworkImage, NetworkOptions, NetworkRequest, RegionWords,
-    Switches, WordsJob,
+    DrawnMask, FolderJob, ImageKey, ModelChoice, NetworkEvent, NetworkImage, NetworkOptions, NetworkRequest,
+    RegionWords, Switches, WordsJob,
 };
 use crate::dataset::MaskWords;
 use crate::image_file::Limits;
@@ -93,7 +93,11 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
                 return;
             }
             // Without a model nothing but loading one makes sense; the rest waits for it.
-            let step = if self.model.is_some() || self.queue.is_loading() { self.queue.pop() } else { None };
+            let step = if self.model.is_some() || self.queue.is_loading() {
+                self.queue.pop()
+            } else {
+                None
+            };
             if let Some(step) = step {
                 self.run_step(step);
                 continue;
@@ -128,7 +132,10 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
             } else {
                 "the network stopped unexpectedly; load the model again, or choose another one".to_owned()
             };
-            self.events.send(NetworkEvent::ModelFailed { choice: self.choice.clone(), reason });
+            self.events.send(NetworkEvent::ModelFailed {
+                choice: self.choice.clone(),
+                reason,
+            });
         }
     }
 
@@ -146,7 +153,11 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
             }
             Step::Prompt { image, id, prompt } => self.prompt(&image, id, &prompt),
             Step::Decode { image, id, codes } => self.decode(&image, id, &codes),
-            Step::Words { image, jobs, search_width } => self.words(&image, &jobs, search_width),
+            Step::Words {
+                image,
+                jobs,
+                search_width,
+            } => self.words(&image, &jobs, search_width),
             Step::Folder(job) => self.folder(&job),
         }
     }
@@ -180,7 +191,11 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
         match result {
             Ok(value) => Some(value),
             Err(reason) => {
-                self.events.send(NetworkEvent::Failed { image: image.key, what, reason });
+                self.events.send(NetworkEvent::Failed {
+                    image: image.key,
+                    what,
+                    reason,
+                });
                 None
             }
         }
@@ -193,7 +208,10 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
         self.events.send(NetworkEvent::Embedding(image.key));
         let start = Instant::now();
         let fingerprint = &model.info().fingerprint;
-        let stored = self.disk.as_ref().and_then(|disk| disk.read(fingerprint, image.key));
+        let stored = self
+            .disk
+            .as_ref()
+            .and_then(|disk| disk.read(fingerprint, image.key));
         let restored = stored.and_then(|bytes| model.restore(&bytes));
         let from_disk = restored.is_some();
         let embedding = match restored {
@@ -203,8 +221,13 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
         let ms = start.elapsed().as_secs_f64() * 1e3;
         let embedding = Rc::new(embedding);
         let bytes = model.embedding_bytes(&embedding);
-        self.embeddings.insert(image.key, Rc::clone(&embedding), bytes, self.shown);
-        self.events.send(NetworkEvent::Embedded { image: image.key, ms, from_disk });
+        self.embeddings
+            .insert(image.key, Rc::clone(&embedding), bytes, self.shown);
+        self.events.send(NetworkEvent::Embedded {
+            image: image.key,
+            ms,
+            from_disk,
+        });
         if let Some(disk) = self.disk.as_mut().filter(|_| !from_disk)
             && let Some(bytes) = model.store(&embedding)
         {
@@ -220,7 +243,11 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
             Ok(masks.into_iter().map(DrawnMask::from).collect())
         });
         if let Some(masks) = answer {
-            self.events.send(NetworkEvent::Prompted { image: image.key, id, masks });
+            self.events.send(NetworkEvent::Prompted {
+                image: image.key,
+                id,
+                masks,
+            });
         }
     }
 
@@ -230,7 +257,11 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
             Ok(masks.into_iter().map(DrawnMask::from).collect())
         });
         if let Some(masks) = answer {
-            self.events.send(NetworkEvent::Decoded { image: image.key, id, masks });
+            self.events.send(NetworkEvent::Decoded {
+                image: image.key,
+                id,
+                masks,
+            });
         }
     }
 
@@ -249,12 +280,19 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
                         Some(iou as f32),
                         &job.mask,
                     );
-                    Ok(RegionWords { region: job.region.clone(), words, rebuilt: rebuilt.mask.to_rle() })
+                    Ok(RegionWords {
+                        region: job.region.clone(),
+                        words,
+                        rebuilt: rebuilt.mask.to_rle(),
+                    })
                 })
                 .collect()
         });
         match answer {
-            Some(regions) => self.events.send(NetworkEvent::Words { image: image.key, regions }),
+            Some(regions) => self.events.send(NetworkEvent::Words {
+                image: image.key,
+                regions,
+            }),
             // One error is enough: the others of this image would fail in the same way.
             None => self.queue.forget_words(image.key),
         }
@@ -264,7 +302,11 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
     fn folder(&mut self, job: &FolderJob) {
         let Some(model) = self.model.clone() else { return };
         self.switches.cancel_folder.store(false, Ordering::Relaxed);
-        let options = TokenizeOptions { search_width: job.search_width, shard: job.shard, limits: Limits::default() };
+        let options = TokenizeOptions {
+            search_width: job.search_width,
+            shard: job.shard,
+            limits: Limits::default(),
+        };
         let fingerprint = model.info().fingerprint.clone();
         let this = RefCell::new(&mut *self);
         let result = model.tokenize_folder(&job.folder, &options, &mut |progress: &TokenizeProgress| {
@@ -296,7 +338,10 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
                 self.take_requests();
             }
             // The words would be of two models if another one was loaded meanwhile.
-            let is_same = self.model.as_ref().is_some_and(|model| model.info().fingerprint == fingerprint);
+            let is_same = self
+                .model
+                .as_ref()
+                .is_some_and(|model| model.info().fingerprint == fingerprint);
             if self.is_stopped() || !is_same || self.switches.cancel_folder.load(Ordering::Relaxed) {
                 return false;
             }
@@ -314,6 +359,10 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
 
 impl From<DecodedMask> for DrawnMask {
     fn from(decoded: DecodedMask) -> Self {
-        Self { mask: decoded.mask, predicted_iou: decoded.predicted_iou, logits: decoded.logits }
+        Self {
+            mask: decoded.mask,
+            predicted_iou: decoded.predicted_iou,
+            logits: decoded.logits,
+        }
     }
 }

@@ -179,7 +179,9 @@ mod tests {
         for number in 0..10 {
             cache.write("abc", key(number), &[number; 300]);
         }
-        let left: Vec<u8> = (0..10).filter(|number| cache.read("abc", key(*number)).is_some()).collect();
+        let left: Vec<u8> = (0..10)
+            .filter(|number| cache.read("abc", key(*number)).is_some())
+            .collect();
         assert!(left.len() <= 3, "{left:?}");
         assert_eq!(cache.read("abc", key(9)).as_deref(), Some(&[9; 300][..]));
         cache.write("abc", key(20), &[0; 2000]);

@@ -265,7 +265,9 @@ impl NetworkWorker {
         // The model never leaves its thread, so it is made there.
         let thread = thread::Builder::new()
             .name("samtok-network".to_owned())
-            .spawn(move || actor::Actor::new(options, load, received, actor::Events::new(sent, wake), seen).run())?;
+            .spawn(move || {
+                actor::Actor::new(options, load, received, actor::Events::new(sent, wake), seen).run()
+            })?;
         Ok(Self {
             requests: Some(requests),
             events,
@@ -277,7 +279,9 @@ impl NetworkWorker {
     /// Hands over a request; `false` if too many wait, or the thread is gone.
     #[must_use]
     pub fn send(&self, request: NetworkRequest) -> bool {
-        let Some(requests) = &self.requests else { return false };
+        let Some(requests) = &self.requests else {
+            return false;
+        };
         match requests.try_send(request) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,

@@ -120,7 +120,11 @@ pub fn load_tokenizer(choice: &ModelChoice) -> Result<TokenizerModel, String> {
             location: files.location.clone(),
             input_px: tokenizer.config().image_size,
         };
-        Ok(TokenizerModel { tokenizer, device, info })
+        Ok(TokenizerModel {
+            tokenizer,
+            device,
+            info,
+        })
     };
     files.and_then(load).map_err(|error| error.to_string())
 }
@@ -163,9 +167,16 @@ impl MaskModel for TokenizerModel {
         let encode = || -> Result<Vec<(MaskCodes, DecodedMask)>, TokenizerError> {
             if let Some(width) = search_width {
                 let searched = tokenizer.encode_searched(image, masks, width)?;
-                return Ok(searched.into_iter().map(|(encoded, decoded)| (encoded.codes, decoded)).collect());
+                return Ok(searched
+                    .into_iter()
+                    .map(|(encoded, decoded)| (encoded.codes, decoded))
+                    .collect());
             }
-            let codes: Vec<MaskCodes> = tokenizer.encode(image, masks)?.into_iter().map(|encoded| encoded.codes).collect();
+            let codes: Vec<MaskCodes> = tokenizer
+                .encode(image, masks)?
+                .into_iter()
+                .map(|encoded| encoded.codes)
+                .collect();
             let decoded = tokenizer.decode(image, &codes)?;
             Ok(codes.into_iter().zip(decoded).collect())
         };

@@ -13,10 +13,22 @@ const WORDS_BATCH: usize = 16;
 #[derive(Debug)]
 pub(super) enum Step {
     Load(ModelChoice),
-    Prompt { image: NetworkImage, id: u64, prompt: Prompt },
-    Decode { image: NetworkImage, id: u64, codes: Vec<MaskCodes> },
+    Prompt {
+        image: NetworkImage,
+        id: u64,
+        prompt: Prompt,
+    },
+    Decode {
+        image: NetworkImage,
+        id: u64,
+        codes: Vec<MaskCodes>,
+    },
     Embed(NetworkImage),
-    Words { image: NetworkImage, jobs: Vec<WordsJob>, search_width: Option<usize> },
+    Words {
+        image: NetworkImage,
+        jobs: Vec<WordsJob>,
+        search_width: Option<usize>,
+    },
     Prefetch(NetworkImage),
     Folder(FolderJob),
 }
@@ -41,11 +53,18 @@ impl Queue {
             NetworkRequest::Show(image) => {
                 // Whoever left an image no longer waits for clicks or words on it; words are asked again on return.
                 self.words.retain(|(waiting, ..)| waiting.key == image.key);
-                self.prompt = self.prompt.take().filter(|(waiting, ..)| waiting.key == image.key);
+                self.prompt = self
+                    .prompt
+                    .take()
+                    .filter(|(waiting, ..)| waiting.key == image.key);
                 self.show = Some(image);
             }
             NetworkRequest::Prefetch(images) => self.prefetch = images.into(),
-            NetworkRequest::Words { image, jobs, search_width } => {
+            NetworkRequest::Words {
+                image,
+                jobs,
+                search_width,
+            } => {
                 for job in jobs {
                     self.words
                         .retain(|(waiting, old, _)| waiting.key != image.key || old.region != job.region);
@@ -96,7 +115,11 @@ impl Queue {
         {
             jobs.extend(self.words.pop_front().map(|(_, job, _)| job));
         }
-        Some(Step::Words { image, jobs, search_width })
+        Some(Step::Words {
+            image,
+            jobs,
+            search_width,
+        })
     }
 
     /// Whether a load waits, before which it is of no use to run anything.

@@ -27,7 +27,10 @@ pub(crate) struct ScriptedModel {
 pub(crate) const HALF_PX: u32 = 10;
 
 pub(crate) fn load(choice: &ModelChoice) -> Result<ScriptedModel, String> {
-    let name = choice.path.as_deref().map_or("scripted", |path| path.to_str().unwrap_or_default());
+    let name = choice
+        .path
+        .as_deref()
+        .map_or("scripted", |path| path.to_str().unwrap_or_default());
     if name == "broken" {
         return Err("the file is broken: broken".to_owned());
     }
@@ -42,7 +45,11 @@ pub(crate) fn load(choice: &ModelChoice) -> Result<ScriptedModel, String> {
             input_px: 64,
         },
         panics: name == "panics",
-        delay: if name == "slow" { Duration::from_millis(150) } else { Duration::ZERO },
+        delay: if name == "slow" {
+            Duration::from_millis(150)
+        } else {
+            Duration::ZERO
+        },
     })
 }
 
@@ -51,7 +58,12 @@ fn square(size: ImageSize, x: u32, y: u32) -> DecodedMask {
     let (left, top) = (x.saturating_sub(HALF_PX), y.saturating_sub(HALF_PX));
     let rect = PixelRect::new(left, top, 2 * HALF_PX, 2 * HALF_PX);
     mask.fill_rect(rect.intersection(PixelRect::covering(size)).unwrap(), true);
-    DecodedMask { mask, predicted_iou: 0.9, object_score: 1.0, logits: vec![x as f32, y as f32] }
+    DecodedMask {
+        mask,
+        predicted_iou: 0.9,
+        object_score: 1.0,
+        logits: vec![x as f32, y as f32],
+    }
 }
 
 impl MaskModel for ScriptedModel {
@@ -80,13 +92,25 @@ impl MaskModel for ScriptedModel {
         Some(ImageSize::new(number(bytes.get(..4)?)?, number(bytes.get(4..)?)?))
     }
 
-    fn encode(&self, image: &ImageSize, masks: &[&Mask], _: Option<usize>) -> Result<Vec<(MaskCodes, DecodedMask)>, String> {
+    fn encode(
+        &self,
+        image: &ImageSize,
+        masks: &[&Mask],
+        _: Option<usize>,
+    ) -> Result<Vec<(MaskCodes, DecodedMask)>, String> {
         masks
             .iter()
             .map(|mask| {
                 let bounds = mask.bounding_box().ok_or("the mask is empty")?;
-                let codes = [(bounds.x + bounds.width / 2) / 16, (bounds.y + bounds.height / 2) / 16];
-                let codes = self.info.format.codes(&codes).map_err(|error| error.to_string())?;
+                let codes = [
+                    (bounds.x + bounds.width / 2) / 16,
+                    (bounds.y + bounds.height / 2) / 16,
+                ];
+                let codes = self
+                    .info
+                    .format
+                    .codes(&codes)
+                    .map_err(|error| error.to_string())?;
                 let decoded = self.decode(image, std::slice::from_ref(&codes))?.remove(0);
                 Ok((codes, decoded))
             })
@@ -95,12 +119,23 @@ impl MaskModel for ScriptedModel {
 
     fn decode(&self, image: &ImageSize, codes: &[MaskCodes]) -> Result<Vec<DecodedMask>, String> {
         let at = |code: Option<u32>, most: u32| (code.unwrap_or(0) * 16 + 8).min(most - 1);
-        Ok(codes.iter().map(|codes| square(*image, at(codes.get(0), image.width), at(codes.get(1), image.height))).collect())
+        Ok(codes
+            .iter()
+            .map(|codes| {
+                square(
+                    *image,
+                    at(codes.get(0), image.width),
+                    at(codes.get(1), image.height),
+                )
+            })
+            .collect())
     }
 
     fn segment(&self, image: &ImageSize, prompt: &Prompt) -> Result<Vec<DecodedMask>, String> {
         let at = prompt.points.first().map(|(at, _)| (at.x, at.y));
-        let middle = prompt.rect.map(|rect| ((rect.x0 + rect.x1) / 2.0, (rect.y0 + rect.y1) / 2.0));
+        let middle = prompt
+            .rect
+            .map(|rect| ((rect.x0 + rect.x1) / 2.0, (rect.y0 + rect.y1) / 2.0));
         let (x, y) = at.or(middle).ok_or("nothing was clicked")?;
         Ok(vec![square(*image, x as u32, y as u32)])
     }
@@ -113,7 +148,11 @@ impl MaskModel for ScriptedModel {
     ) -> Result<TokenizeSummary, String> {
         let mut summary = TokenizeSummary::default();
         for done in 0..50 {
-            summary.progress = TokenizeProgress { total: 50, done, ..TokenizeProgress::default() };
+            summary.progress = TokenizeProgress {
+                total: 50,
+                done,
+                ..TokenizeProgress::default()
+            };
             if !report(&summary.progress) {
                 summary.is_cancelled = true;
                 break;

@@ -1,5 +1,6 @@
 //! Records of others: conversations with mask words in their text, and masks beside it.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::{Value, json};
@@ -14,13 +15,24 @@ use crate::words::{MaskCodes, WordFormat, is_no_target, parse, parse_mask_list};
 /// Records of one image that are handed out together, at most.
 const MAX_CONVERSATIONS: usize = 500;
 
+/// Most masks, turns and words of a record whose masks are found by name.
+const MAX_NAMES: usize = 1000;
+
 /// The words of others do not say which model made them.
 const UNKNOWN: &str = "unknown";
 
 /// Records of the same image, one after the other, become one document.
 pub(super) struct Gathering<'i> {
     images: &'i Images,
-    current: Option<(FoundImage, Document)>,
+    current: Option<Current>,
+}
+
+/// The document being gathered.
+struct Current {
+    image: FoundImage,
+    document: Document,
+    /// The places of its regions by mask and words.
+    known: HashMap<(Rle, Option<String>), usize>,
 }
 
 impl<'i> Gathering<'i> {
@@ -34,7 +46,7 @@ impl<'i> Gathering<'i> {
     /// Hands out the document that has been gathered.
     pub(super) fn finish(&mut self, take: &mut Incoming<'_>) -> Result<()> {
         match self.current.take() {
-            Some((image, document)) => take(Arrived { image, document }),
+            Some(Current { image, document, .. }) => take(Arrived { image, document }),
             None => Ok(()),
         }
     }
@@ -49,17 +61,18 @@ impl<'i> Gathering<'i> {
             notes.lost("records of images that are not there were left out", name, "");
             return Ok(());
         };
-        let is_same = self.current.as_ref().is_some_and(|(current, document)| {
-            current.name == image.name && document.conversations.len() < MAX_CONVERSATIONS
+        let is_same = self.current.as_ref().is_some_and(|current| {
+            current.image.name == image.name && current.document.conversations.len() < MAX_CONVERSATIONS
         });
         if !is_same {
             self.finish(take)?;
         }
-        let (image, document) = self.current.get_or_insert_with(|| {
-            let document = blank(&image.name, image.size);
-            (image, document)
+        let current = self.current.get_or_insert_with(|| Current {
+            document: blank(&image.name, image.size),
+            image,
+            known: HashMap::new(),
         });
-        add_conversation(seen, image, document, notes);
+        current.add(seen, notes);
         Ok(())
     }
 }
@@ -73,38 +86,35 @@ struct Spelled {
     mask: Option<usize>,
     /// The label beside it in a list.
     label: Option<String>,
+    /// The mention that takes its place.
+    mention: Option<String>,
 }
 
-fn add_conversation(mut seen: Seen, image: &FoundImage, document: &mut Document, notes: &mut Notes) {
-    let format = WordFormat::PUBLISHED;
-    if let Some(first) = seen.turns.iter_mut().find(|turn| turn.role == Role::User) {
-        first.text = without_placeholder(&first.text).to_owned();
-    }
-    let mut spelled = spelled(format, &seen);
-    assign(&seen, &mut spelled);
-    let masks: Vec<Option<Rle>> = seen
-        .masks
-        .iter()
-        .map(|mask| read_mask(mask, image, notes))
-        .collect();
-    let mut regions = vec![None; masks.len()];
-    let mut mentions: Vec<Vec<(Range<usize>, String)>> = vec![Vec::new(); seen.turns.len()];
-    let mut has_bare_words = false;
-    for spelled in &spelled {
-        let (Some(place), Some(codes)) = (spelled.mask, spelled.codes.complete()) else {
-            has_bare_words = true;
-            continue;
-        };
-        let Some(Some(mask)) = masks.get(place) else {
-            has_bare_words = true;
-            continue;
-        };
-        let words = Some((format.write(&spelled.codes), codes));
-        let index = add_region(document, format, mask, words);
-        if let Some(known) = regions.get_mut(place) {
-            *known = Some(index);
+impl Current {
+    /// Adds what a record says.
+    fn add(&mut self, mut seen: Seen, notes: &mut Notes) {
+        let format = WordFormat::PUBLISHED;
+        let name = self.image.name.clone();
+        if let Some(first) = seen.turns.iter_mut().find(|turn| turn.role == Role::User) {
+            first.text = without_placeholder(&first.text).to_owned();
         }
-        if let Some(region) = document.regions.get_mut(index) {
+        let mut spelled = spelled(format, &seen);
+        assign(&seen, &mut spelled);
+        let image = &self.image;
+        let masks: Vec<Option<Rle>> = seen
+            .masks
+            .iter()
+            .map(|mask| read_mask(mask, image, notes))
+            .collect();
+        let mut is_worded = vec![false; masks.len()];
+        let mut has_bare_words = false;
+        for spelled in &mut spelled {
+            let place = spelled.mask.unwrap_or(usize::MAX);
+            let (Some(Some(mask)), Some(codes)) = (masks.get(place), spelled.codes.complete()) else {
+                has_bare_words = true;
+                continue;
+            };
+            let region = self.region(format, mask, Some((format.write(&spelled.codes), codes)));
             if region.label.is_empty() {
                 let label = spelled.label.as_deref().unwrap_or_default();
                 label
@@ -112,59 +122,73 @@ fn add_conversation(mut seen: Seen, image: &FoundImage, document: &mut Document,
                     .unwrap_or(label)
                     .clone_into(&mut region.label);
             }
-            if let Some(mentions) = mentions.get_mut(spelled.turn) {
-                mentions.push((spelled.range.clone(), format!("[[{}]]", region.id)));
+            spelled.mention = Some(format!("[[{}]]", region.id));
+            if let Some(is_worded) = is_worded.get_mut(place) {
+                *is_worded = true;
             }
         }
-    }
-    if has_bare_words {
-        notes.remark(
-            "mask words for which the record has no mask stayed in the text",
-            &image.name,
-            "",
-        );
-    }
-    for (mask, region) in masks.iter().zip(&regions) {
-        if let (Some(mask), None) = (mask, region) {
-            add_region(document, format, mask, None);
+        if has_bare_words {
             notes.remark(
-                "masks that no mask words belong to became regions without words",
-                &image.name,
+                "mask words for which the record has no mask stayed in the text",
+                &name,
                 "",
             );
         }
+        for (mask, is_worded) in masks.iter().zip(is_worded) {
+            if let (Some(mask), false) = (mask, is_worded) {
+                self.region(format, mask, None);
+                notes.remark(
+                    "masks that no mask words belong to became regions without words",
+                    &name,
+                    "",
+                );
+            }
+        }
+        if seen.images.len() > 1 {
+            notes.remark(
+                "only the first image of a record with several is annotated",
+                &name,
+                "",
+            );
+            seen.rest.insert("images".to_owned(), json!(seen.images));
+        }
+        let id = format!("c{}", self.document.conversations.len() + 1);
+        let mut conversation = Conversation::new(id, task(format, &seen, &spelled));
+        let mut rest = spelled.as_slice();
+        for (index, turn) in seen.turns.into_iter().enumerate() {
+            let count = rest.iter().take_while(|spelled| spelled.turn == index).count();
+            let (of_turn, others) = rest.split_at(count);
+            rest = others;
+            let mut said = Turn::new(turn.role, rewritten(format, &turn.text, of_turn.iter()));
+            said.unknown = turn.rest;
+            conversation.turns.push(said);
+        }
+        seen.rest.retain(|_, value| !value.is_null());
+        if !seen.rest.is_empty() {
+            conversation
+                .unknown
+                .insert("record".to_owned(), Value::Object(seen.rest));
+        }
+        self.document.conversations.push(conversation);
     }
-    if seen.images.len() > 1 {
-        notes.remark(
-            "only the first image of a record with several is annotated",
-            &image.name,
-            "",
-        );
-        seen.rest.insert("images".to_owned(), json!(seen.images));
+
+    /// The region with this mask and these words, which is added where it is new.
+    fn region(&mut self, format: WordFormat, mask: &Rle, words: Option<(String, Vec<u32>)>) -> &mut Region {
+        let document = &mut self.document;
+        let key = (mask.clone(), words.as_ref().map(|(text, _)| text.clone()));
+        let index = *self.known.entry(key).or_insert_with(|| {
+            let mut region = Region::new(format!("r{}", document.regions.len() + 1), mask.clone());
+            if let Some((text, codes)) = words {
+                let (size, depth) = (format.codebook_size(), format.codebook_depth());
+                let tokenizer = document.tokenizer_id(UNKNOWN, UNKNOWN, size, depth);
+                region.words = Some(MaskWords::new(text, codes, tokenizer, None, mask));
+            }
+            "training data".clone_into(&mut region.source);
+            document.regions.push(region);
+            document.regions.len() - 1
+        });
+        &mut self.document.regions[index]
     }
-    let mut conversation = Conversation::new(
-        format!("c{}", document.conversations.len() + 1),
-        task(format, &seen, &spelled),
-    );
-    for (index, turn) in seen.turns.into_iter().enumerate() {
-        let of_turn = spelled.iter().filter(|spelled| spelled.turn == index);
-        let text = rewritten(
-            format,
-            &turn.text,
-            of_turn,
-            mentions.get(index).map_or(&[], Vec::as_slice),
-        );
-        let mut said = Turn::new(turn.role, text);
-        said.unknown = turn.rest;
-        conversation.turns.push(said);
-    }
-    seen.rest.retain(|_, value| !value.is_null());
-    if !seen.rest.is_empty() {
-        conversation
-            .unknown
-            .insert("record".to_owned(), Value::Object(seen.rest));
-    }
-    document.conversations.push(conversation);
 }
 
 /// The image stands before or behind the first question.
@@ -181,15 +205,20 @@ fn without_placeholder(text: &str) -> &str {
 fn spelled(format: WordFormat, seen: &Seen) -> Vec<Spelled> {
     let mut spelled = Vec::new();
     for (turn, said) in seen.turns.iter().enumerate() {
-        let listed = parse_mask_list(format, &said.text).unwrap_or_default();
+        let listed = parse_mask_list(format, &said.text)
+            .unwrap_or_default()
+            .into_iter();
+        let mut labels: HashMap<usize, String> = listed
+            .filter_map(|listed| Some((listed.range.start, listed.label?)))
+            .collect();
         for found in parse(format, &said.text).found {
-            let label = listed.iter().find(|listed| listed.range == found.range);
             spelled.push(Spelled {
                 turn,
+                label: labels.remove(&found.range.start),
                 range: found.range,
                 codes: found.codes,
                 mask: None,
-                label: label.and_then(|listed| listed.label.clone()),
+                mention: None,
             });
         }
     }
@@ -199,7 +228,9 @@ fn spelled(format: WordFormat, seen: &Seen) -> Vec<Spelled> {
 /// Says which words belong to which mask, where the counts leave no doubt.
 fn assign(seen: &Seen, spelled: &mut [Spelled]) {
     let is_named = !seen.raw.is_empty() && seen.masks.iter().all(|mask| mask.name.is_some());
-    if is_named {
+    // Every name is searched for in every turn, so no more than anyone would write.
+    let most = seen.masks.len().max(seen.raw.len()).max(spelled.len());
+    if is_named && most <= MAX_NAMES {
         for (turn, raw) in seen.raw.iter().enumerate() {
             let mut places: Vec<(usize, usize)> = Vec::new();
             for (place, mask) in seen.masks.iter().enumerate() {
@@ -236,18 +267,17 @@ fn assign(seen: &Seen, spelled: &mut [Spelled]) {
     for &only_answers in scopes {
         let is_meant = |spelled: &Spelled| !only_answers || is_answer(spelled.turn);
         let meant: Vec<&Spelled> = spelled.iter().filter(|spelled| is_meant(spelled)).collect();
-        let mut distinct: Vec<MaskCodes> = Vec::new();
+        let mut distinct: HashMap<MaskCodes, usize> = HashMap::new();
         for spelled in &meant {
-            if !distinct.contains(&spelled.codes) {
-                distinct.push(spelled.codes.clone());
-            }
+            let next = distinct.len();
+            distinct.entry(spelled.codes.clone()).or_insert(next);
         }
         let own_masks = seen.masks.iter().filter(|mask| mask.image == 0).count();
         let by_codes = [seen.masks.len(), own_masks].contains(&distinct.len());
         if by_codes {
             // Words that repeat mean the same mask; those of further images are the last.
             for spelled in spelled.iter_mut() {
-                spelled.mask = distinct.iter().position(|codes| *codes == spelled.codes);
+                spelled.mask = distinct.get(&spelled.codes).copied();
             }
             return;
         }
@@ -277,44 +307,14 @@ fn read_mask(mask: &SeenMask, image: &FoundImage, notes: &mut Notes) -> Option<R
     }
 }
 
-/// The place of the region with this mask and these words, which is added where it is new.
-fn add_region(
-    document: &mut Document,
-    format: WordFormat,
-    mask: &Rle,
-    words: Option<(String, Vec<u32>)>,
-) -> usize {
-    let text = words.as_ref().map(|(text, _)| text.as_str());
-    let known = document.regions.iter().position(|region| {
-        region.mask.rle == *mask && region.words.as_ref().map(|words| words.text.as_str()) == text
-    });
-    if let Some(known) = known {
-        return known;
-    }
-    let mut region = Region::new(format!("r{}", document.regions.len() + 1), mask.clone());
-    if let Some((text, codes)) = words {
-        let tokenizer =
-            document.tokenizer_id(UNKNOWN, UNKNOWN, format.codebook_size(), format.codebook_depth());
-        region.words = Some(MaskWords::new(text, codes, tokenizer, None, mask));
-    }
-    "training data".clone_into(&mut region.source);
-    document.regions.push(region);
-    document.regions.len() - 1
-}
-
 /// `text` with mentions where the words of regions were, and the other words as they should be written.
-fn rewritten<'s>(
-    format: WordFormat,
-    text: &str,
-    spelled: impl Iterator<Item = &'s Spelled>,
-    mentions: &[(Range<usize>, String)],
-) -> String {
+fn rewritten<'s>(format: WordFormat, text: &str, spelled: impl Iterator<Item = &'s Spelled>) -> String {
     let mut rewritten = String::with_capacity(text.len());
     let mut from = 0;
     for spelled in spelled {
         rewritten.push_str(text.get(from..spelled.range.start).unwrap_or_default());
-        match mentions.iter().find(|(range, _)| *range == spelled.range) {
-            Some((_, mention)) => rewritten.push_str(mention),
+        match &spelled.mention {
+            Some(mention) => rewritten.push_str(mention),
             None => format.write_to(&spelled.codes, &mut rewritten),
         }
         from = spelled.range.end;

@@ -16,7 +16,7 @@ use self::seen::Seen;
 use super::super::json_tree::{self, Tree};
 use super::super::{Arrived, Images, Incoming, InterchangeError, Notes, Result, source_files};
 use super::rendering::{OWN_KEY, content_blake3};
-use super::{added_tokens, manifest};
+use super::{added_tokens, manifest, templates};
 use crate::dataset::{Document, format};
 
 const EXPECTED: &str = "a training data file";
@@ -26,7 +26,7 @@ const NO_RECORDS: [&str; 4] = [
     manifest::FILE,
     added_tokens::FILE,
     "dataset_info.json",
-    "prompt_templates.json",
+    templates::FILE,
 ];
 
 /// Longest line of a JSONL file.
