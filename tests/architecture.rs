@@ -58,6 +58,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
             "dataset/index",
             "evaluation",
             "image_file",
+            "interchange/folder.rs",
             "scenes",
             "tokenizer",
             "training",
