@@ -53,8 +53,8 @@ fn annotated(workspace: &Workspace, count: u32) {
             (
                 "c4",
                 Task::GroundedCaption,
-                "",
-                "<p>A cup</p> [[r1]] on <p>a plate</p> [[r2]].",
+                "Describe it.",
+                "<|object_ref_start|> A cup <|object_ref_end|> [[r1]] on <|object_ref_start|> a plate <|object_ref_end|> [[r2]].",
             ),
         ] {
             let mut conversation = Conversation::new(id.to_owned(), task);
