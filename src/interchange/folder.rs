@@ -4,7 +4,11 @@
 use super::{Annotated, Failure, Images, Result};
 use crate::dataset::folder::Folder;
 use crate::dataset::{Sidecar, sidecar_path};
+use rayon::prelude::*;
 use std::path::Path;
+
+/// Sidecars that are read side by side.
+const READ_AHEAD: usize = 32;
 
 /// A folder of images of which some have sidecars.
 #[derive(Debug)]
@@ -49,10 +53,24 @@ impl AnnotatedFolder {
     }
 
     /// Reads the annotated images one by one; one that cannot be read is an error, after which the next ones follow.
+    ///
+    /// Some are read ahead, side by side.
     pub fn documents(&self) -> impl Iterator<Item = Result<Annotated, Failure>> {
-        self.images
-            .annotated()
-            .filter_map(|name| self.document(name).transpose())
+        let mut names = self.images.annotated();
+        let mut read = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(document) = read.next() {
+                    return Some(document);
+                }
+                let next: Vec<&str> = names.by_ref().take(READ_AHEAD).collect();
+                if next.is_empty() {
+                    return None;
+                }
+                let documents = next.par_iter().filter_map(|name| self.document(name).transpose());
+                read = documents.collect::<Vec<_>>().into_iter();
+            }
+        })
     }
 
     /// The annotations of the image called `name`; `None` if it has none.

@@ -167,6 +167,11 @@ impl Mask {
         let mut columns = vec![0; words_per_column * BLOCK];
         for strip in 0..self.words_per_row {
             let first_column = strip * BLOCK;
+            // Most of a mask is empty, and reading columns is what takes time.
+            let mut words = self.words.iter().skip(strip).step_by(self.words_per_row);
+            if inside == 0 && words.all(|word| *word == 0) {
+                continue;
+            }
             self.read_columns(strip, &mut columns);
             let width = BLOCK.min(self.size.width as usize - first_column);
             for (x, column) in columns.chunks_exact(words_per_column).take(width).enumerate() {

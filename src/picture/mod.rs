@@ -3,6 +3,8 @@
 //! A [`PicturePyramid`] is plain data: a worker thread builds it, the canvas cuts tiles from it when they come
 //! into view. Samples stay in the depth of the file; the shader turns them into what is seen.
 
+#[cfg(test)]
+mod tests;
 pub(crate) mod tile;
 
 use std::sync::Arc;
@@ -162,6 +164,9 @@ impl PicturePyramid {
     /// The samples of a tile as a texture wants them, with the tile's size: tiles at the right and bottom edge
     /// are cut off. Empty for a tile that does not exist.
     pub(crate) fn tile(&self, key: TileKey) -> (ImageSize, Vec<u8>) {
+        let Some(samples) = self.levels.get(usize::from(key.level)) else {
+            return (ImageSize::new(0, 0), Vec::new());
+        };
         let level = level_size(self.size, key.level);
         let (x, y) = (key.x.saturating_mul(TILE), key.y.saturating_mul(TILE));
         let size = ImageSize::new(
@@ -169,9 +174,6 @@ impl PicturePyramid {
             level.height.saturating_sub(y).min(TILE),
         );
         let mut bytes = Vec::with_capacity(size.area() as usize * self.format().bytes());
-        let Some(samples) = self.levels.get(usize::from(key.level)) else {
-            return (ImageSize::new(0, 0), bytes);
-        };
         let channels = samples.channels();
         for row in y..y + size.height {
             let start = (row as usize * level.width as usize + x as usize) * channels;

@@ -48,7 +48,12 @@ fn texels(pyramid: &PicturePyramid, level: u8) -> Vec<u32> {
         for x in 0..size.width.div_ceil(TILE) {
             let key = TileKey { level, x, y };
             let (tile, data) = pyramid.tile(key);
-            assert_eq!(Some(tile), key.rect().intersection(PixelRect::covering(size)).map(PixelRect::size));
+            assert_eq!(
+                Some(tile),
+                key.rect()
+                    .intersection(PixelRect::covering(size))
+                    .map(PixelRect::size)
+            );
             assert_eq!(data.len() as u64, tile.area() * pyramid.format().bytes() as u64);
             for (index, texel) in (0..).zip(data.chunks_exact(stored * bytes)) {
                 let (column, row) = (x * TILE + index % tile.width, y * TILE + index / tile.width);
@@ -84,7 +89,10 @@ fn noise(count: usize, seed: u32, white: u32) -> Vec<u32> {
 fn of_kind(kind: usize, size: ImageSize, values: &[u32]) -> Samples {
     let wide = || Arc::new(values.iter().map(|&value| value as u16).collect());
     match kind {
-        0 => Samples::Rgb8(Arc::new(RgbImage { size, pixels: values.iter().map(|&value| value as u8).collect() })),
+        0 => Samples::Rgb8(Arc::new(RgbImage {
+            size,
+            pixels: values.iter().map(|&value| value as u8).collect(),
+        })),
         1 => Samples::Gray16(wide()),
         _ => Samples::Rgb16(wide()),
     }
@@ -126,7 +134,13 @@ proptest! {
 
 #[test]
 fn samples_that_do_not_fit_the_size_are_refused() {
-    let cases = [(3, 2, 17), (3, 2, 19), (0, 2, 0), (3, 0, 0), (u32::MAX, u32::MAX, 18)];
+    let cases = [
+        (3, 2, 17),
+        (3, 2, 19),
+        (0, 2, 0),
+        (3, 0, 0),
+        (u32::MAX, u32::MAX, 18),
+    ];
     for (width, height, length) in cases {
         let size = ImageSize::new(width, height);
         let samples = of_kind(0, size, &vec![0; length]);
@@ -139,7 +153,13 @@ fn samples_that_do_not_fit_the_size_are_refused() {
 fn a_tile_that_does_not_exist_is_empty() {
     let size = ImageSize::new(300, 10);
     let pyramid = PicturePyramid::new(size, of_kind(1, size, &vec![5; 3000])).unwrap();
-    for (level, x, y) in [(0, 2, 0), (0, 0, 1), (2, 0, 0), (0, u32::MAX, u32::MAX), (200, 0, 0)] {
+    for (level, x, y) in [
+        (0, 2, 0),
+        (0, 0, 1),
+        (2, 0, 0),
+        (0, u32::MAX, u32::MAX),
+        (200, 0, 0),
+    ] {
         let (tile, bytes) = pyramid.tile(TileKey { level, x, y });
         assert!(tile.area() == 0 && bytes.is_empty(), "{level} {x} {y}");
     }
@@ -148,13 +168,26 @@ fn a_tile_that_does_not_exist_is_empty() {
 
 #[test]
 fn levels_end_with_one_tile() {
-    let cases = [(1, 1, 1), (256, 256, 1), (257, 1, 2), (1, 20_000, 8), (20_000, 20_000, 8), (u32::MAX, 1, 25)];
+    let cases = [
+        (1, 1, 1),
+        (256, 256, 1),
+        (257, 1, 2),
+        (1, 20_000, 8),
+        (20_000, 20_000, 8),
+        (u32::MAX, 1, 25),
+    ];
     for (width, height, count) in cases {
         let size = ImageSize::new(width, height);
         assert_eq!(level_count(size), count, "{size}");
         let last = level_size(size, count - 1);
         assert!(last.width <= TILE && last.height <= TILE && last.area() > 0);
     }
-    assert_eq!(level_rect(PixelRect::new(3, 8, 2, 1), 1), PixelRect::new(1, 4, 2, 1));
-    assert_eq!(level_rect(PixelRect::new(0, 0, 1, 1), 7), PixelRect::new(0, 0, 1, 1));
+    assert_eq!(
+        level_rect(PixelRect::new(3, 8, 2, 1), 1),
+        PixelRect::new(1, 4, 2, 1)
+    );
+    assert_eq!(
+        level_rect(PixelRect::new(0, 0, 1, 1), 7),
+        PixelRect::new(0, 0, 1, 1)
+    );
 }

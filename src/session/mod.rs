@@ -30,7 +30,7 @@ pub use self::proposal::{FoundWords, SmartProposal};
 use crate::command::Command;
 use crate::dataset::history::{History, Mark};
 use crate::dataset::index::Direction;
-use crate::dataset::{Document, Edit, Region, RegionChange, Status};
+use crate::dataset::{Document, Edit, Region, RegionChange, Saved, Status};
 use crate::worker::Wake;
 use crate::worker::files::{FileEvent, FileOptions, FileRequest, FileWorker, OpenedImage, sentences};
 use crate::worker::network::{
@@ -89,6 +89,13 @@ struct Left {
     history: History,
 }
 
+/// Annotations of an image that was left and that could not be written.
+#[derive(Debug)]
+struct Unsaved {
+    path: PathBuf,
+    document: Arc<Document>,
+}
+
 /// A save on its way.
 #[derive(Debug)]
 struct PendingSave {
@@ -119,6 +126,7 @@ pub struct Session {
     ahead: VecDeque<ReadAhead>,
     left: VecDeque<Left>,
     pending: Vec<PendingSave>,
+    unsaved: Vec<Unsaved>,
     /// The network.
     pub model: ModelState,
     choice: ModelChoice,
@@ -181,6 +189,7 @@ impl Session {
             ahead: VecDeque::new(),
             left: VecDeque::new(),
             pending: Vec::new(),
+            unsaved: Vec::new(),
             model: ModelState::Loading,
             choice: options.model.clone(),
             embedding: EmbeddingState::Queued,
@@ -379,8 +388,13 @@ impl Session {
 
     // ---- saving
 
-    /// Writes what has changed.
+    /// Writes what has changed, and tries again what could not be written.
     pub fn save(&mut self) {
+        for Unsaved { path, document } in std::mem::take(&mut self.unsaved) {
+            // Its history is gone or put aside; the mark only has to be one.
+            let mark = History::default().mark();
+            self.send_save(path, document, mark);
+        }
         let Some(open) = &mut self.open else { return };
         open.end_typing();
         if let Some((document, mark)) = open.take_unsaved() {
@@ -404,15 +418,14 @@ impl Session {
             .open
             .as_ref()
             .is_none_or(|open| matches!(open.save_state(), SaveState::Saved | SaveState::ReadOnly(_)));
-        self.pending.is_empty() && is_open_saved
+        self.pending.is_empty() && self.unsaved.is_empty() && is_open_saved
     }
 
     /// Whether changes could not be written.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|open| matches!(open.save_state(), SaveState::Failed(_)))
+        let is_open_failing = |open: &OpenDocument| matches!(open.save_state(), SaveState::Failed(_));
+        !self.unsaved.is_empty() || self.open.as_ref().is_some_and(is_open_failing)
     }
 
     /// Writes changes whose time has come; a typed text waits for the next letter.
@@ -549,24 +562,15 @@ impl Session {
                 document,
                 mark,
                 saved,
-            } => {
-                self.pending
-                    .retain(|pending| pending.path != path || pending.mark != mark);
-                let conflicts = match (self.open.as_mut().filter(|open| open.path == path), &saved.merged) {
-                    (Some(open), merged) => {
-                        open.saved(mark);
-                        merged.as_ref().map(|theirs| open.merge(&document, theirs))
-                    }
-                    (None, _) => None,
-                };
-                let mut details = sentences(&saved.conflicts);
-                details.extend(conflicts.into_iter().flatten());
-                self.tell_merged(&path, saved.merged.is_some(), details);
-            }
-            FileEvent::SaveFailed { path, reason } => {
+            } => self.on_saved(&path, &document, mark, &saved),
+            FileEvent::SaveFailed { path, document, reason } => {
                 self.pending.retain(|pending| pending.path != path);
                 if let Some(open) = self.open.as_mut().filter(|open| open.path == path) {
                     open.save_failed(reason.clone());
+                } else {
+                    // The image was left meanwhile; its annotations are kept until they can be written.
+                    self.unsaved.retain(|unsaved| unsaved.path != path);
+                    self.unsaved.push(Unsaved { path, document });
                 }
                 self.notices.error(reason);
             }
@@ -593,6 +597,28 @@ impl Session {
             FileEvent::RefreshFailed { reason, .. } => self.notices.error(reason),
             FileEvent::Thumbnail { path, picture } => self.thumbnails.push((path, picture)),
         }
+    }
+
+    fn on_saved(&mut self, path: &Path, document: &Document, mark: Mark, saved: &Saved) {
+        // An earlier version that waited was replaced by this one.
+        let place = self.pending.iter().position(|pending| pending.path == path && pending.mark == mark);
+        let mut number = 0;
+        self.pending.retain(|pending| {
+            number += 1;
+            pending.path != path || place.is_none_or(|place| number > place + 1)
+        });
+        let is_last = self.pending.iter().all(|pending| pending.path != path);
+        let mut details = sentences(&saved.conflicts);
+        if let Some(open) = self.open.as_mut().filter(|open| open.path == path) {
+            open.saved(mark, is_last);
+            if let Some(theirs) = &saved.merged {
+                details.extend(open.merge(document, theirs));
+            }
+        } else if saved.merged.is_some() {
+            // What was put aside is no longer what is on disk.
+            self.ahead.retain(|ahead| ahead.path != path);
+        }
+        self.tell_merged(path, saved.merged.is_some(), details);
     }
 
     fn tell_merged(&mut self, path: &Path, is_merged: bool, mut details: Vec<String>) {
@@ -624,7 +650,9 @@ impl Session {
         let bytes =
             |ahead: &VecDeque<ReadAhead>| ahead.iter().map(|ahead| ahead.image.bytes()).sum::<usize>();
         while self.ahead.len() > 4 * AHEAD || (self.ahead.len() > 1 && bytes(&self.ahead) > AHEAD_BYTES) {
-            if let Some(dropped) = self.ahead.pop_front() {
+            let Some(dropped) = self.ahead.pop_front() else { break };
+            // What is yet to be written needs what it was read from.
+            if self.unsaved.iter().all(|unsaved| unsaved.path != dropped.path) {
                 self.ask_files(FileRequest::Close(dropped.path));
             }
         }
@@ -678,7 +706,14 @@ impl Session {
                     .is_ok_and(|document| document.as_ref() == Some(&left.document))
             })
             .map(|left| left.history);
-        let open = OpenDocument::new(path, image, document, history);
+        let unsaved = self.unsaved.iter().position(|unsaved| unsaved.path == path);
+        let unsaved = unsaved.map(|place| self.unsaved.remove(place).document);
+        let is_unsaved = unsaved.is_some();
+        let document = unsaved.map_or(document, |document| Ok(Some((*document).clone())));
+        let mut open = OpenDocument::new(path, image, document, history);
+        if is_unsaved {
+            open.save_failed("these annotations could not be written yet".to_owned());
+        }
         if let SaveState::ReadOnly(reason) = open.save_state() {
             self.notices.error(format!(
                 "the annotations cannot be read, so nothing can be changed: {reason}"

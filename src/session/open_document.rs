@@ -75,8 +75,8 @@ pub struct OpenDocument {
     document: Document,
     history: History,
     save: SaveState,
-    /// Whether derived data changed, which the history does not see.
-    has_derived: bool,
+    /// Whether anything changed since it was last handed over to be written.
+    has_changes: bool,
     /// When the earliest unsaved change was made.
     unsaved_since: Option<Instant>,
     live: Option<LiveMask>,
@@ -109,7 +109,7 @@ impl OpenDocument {
             document,
             history: history.unwrap_or_default(),
             save,
-            has_derived: false,
+            has_changes: false,
             unsaved_since: None,
             live: None,
             raster: None,
@@ -229,7 +229,6 @@ impl OpenDocument {
     pub(super) fn apply_derived(&mut self, edit: Edit) -> Result<(), EditError> {
         edit.apply(&mut self.document)?;
         self.document.touch(Timestamp::now());
-        self.has_derived = true;
         self.changed();
         Ok(())
     }
@@ -259,11 +258,13 @@ impl OpenDocument {
 
     fn changed(&mut self) {
         self.revision += 1;
-        if !self.is_read_only() {
-            self.unsaved_since.get_or_insert_with(Instant::now);
-            if self.save != SaveState::Saving {
-                self.save = SaveState::Unsaved;
-            }
+        if self.is_read_only() {
+            return;
+        }
+        self.has_changes = true;
+        self.unsaved_since.get_or_insert_with(Instant::now);
+        if self.save == SaveState::Saved {
+            self.save = SaveState::Unsaved;
         }
     }
 
@@ -391,18 +392,13 @@ impl OpenDocument {
 
     /// What has to be written, if anything; the document counts as being written from now on.
     pub(super) fn take_unsaved(&mut self) -> Option<(Arc<Document>, Mark)> {
-        let is_waiting = matches!(self.save, SaveState::Unsaved | SaveState::Failed(_));
-        if !is_waiting || !(self.history.is_unsaved() || self.has_derived) {
-            if self.save == SaveState::Unsaved {
-                // Undone to what is on disk.
-                self.save = SaveState::Saved;
-                self.unsaved_since = None;
-            }
+        let is_failed = matches!(self.save, SaveState::Failed(_));
+        if self.is_read_only() || !(self.has_changes || is_failed) {
             return None;
         }
-        self.save = SaveState::Saving;
-        self.has_derived = false;
+        self.has_changes = false;
         self.unsaved_since = None;
+        self.save = SaveState::Saving;
         Some((Arc::new(self.document.clone()), self.history.mark()))
     }
 
@@ -411,20 +407,19 @@ impl OpenDocument {
         self.unsaved_since
     }
 
-    /// Notes that a version is on disk.
-    pub(super) fn saved(&mut self, mark: Mark) {
+    /// Notes that a version is on disk; `is_last` if no other one is being written.
+    pub(super) fn saved(&mut self, mark: Mark, is_last: bool) {
         self.history.saved(mark);
-        self.save = if self.history.is_unsaved() || self.has_derived {
-            SaveState::Unsaved
-        } else {
-            SaveState::Saved
-        };
+        if self.has_changes {
+            self.save = SaveState::Unsaved;
+        } else if is_last {
+            self.save = SaveState::Saved;
+        }
     }
 
     /// Notes that a version could not be written.
     pub(super) fn save_failed(&mut self, reason: String) {
         self.save = SaveState::Failed(reason);
-        self.has_derived = true;
     }
 
     /// Takes over what others did: `base` is the version that both sides know, `theirs` the one that is on disk now.
@@ -441,7 +436,6 @@ impl OpenDocument {
         self.selected.retain(|id| document.region(id).is_some());
         self.revision += 1;
         if document != theirs {
-            self.has_derived = true;
             self.changed();
         }
         merged.conflicts.iter().map(ToString::to_string).collect()

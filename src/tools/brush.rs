@@ -45,8 +45,12 @@ impl BrushSize {
     /// The size nearest to a diameter, which is kept between 1 and [`BrushSize::MAX_PX`].
     #[must_use]
     pub fn from_diameter_px(diameter_px: f32) -> Self {
-        // `max` also turns what is not a number into the smallest size.
-        let diameter = diameter_px.max(1.0).min(Self::MAX_PX);
+        // What is not a number becomes the smallest size.
+        let diameter = if diameter_px.is_nan() {
+            1.0
+        } else {
+            diameter_px.clamp(1.0, Self::MAX_PX)
+        };
         let steps = if diameter <= Self::LINEAR_PX {
             diameter
         } else {

@@ -33,12 +33,15 @@ pub fn shrink(mask: &Mask, radius_px: f32) -> Option<Patch> {
     changed(mask, 1, |window| window.erode(radius_px, Border::Region))
 }
 
-/// Rounds the outline off with a disc of `radius_px`: spikes thinner than the disc go, and notches fill.
+/// Rounds the outline off with a disc of `radius_px` around a whole pixel: spikes thinner than it go, notches fill.
 ///
 /// Dents and bumps are treated alike: only where opening and then closing agrees with closing and then opening do
 /// pixels change. A part that would vanish (a scratch, say) is kept as it is.
 #[must_use]
 pub fn smooth(mask: &Mask, radius_px: f32) -> Option<Patch> {
+    // Measured from the centre of the pixel, so half of it more; a disc of a whole radius has four tips of one pixel
+    // each, in which a spike would survive.
+    let radius_px = radius_px + 0.5;
     let open = |mask: &Mask| mask.erode(radius_px, Border::Region).dilate(radius_px);
     let close = |mask: &Mask| mask.dilate(radius_px).erode(radius_px, Border::Region);
     changed(mask, margin(radius_px).saturating_mul(2), |window| {

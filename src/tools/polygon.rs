@@ -32,8 +32,8 @@ struct Grab {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Grabbed {
-    /// A vertex, and where it was.
-    Vertex { index: usize, was: ImagePoint },
+    /// A vertex.
+    Vertex { index: usize },
     /// The line that follows this vertex: a drag pulls a vertex out of it, a click adds one at the end.
     Line { after: usize },
 }
@@ -89,17 +89,13 @@ impl Polygon {
             };
         }
         let what = if let Some(index) = vertex {
-            Grabbed::Vertex {
-                index,
-                was: self.vertices[index],
-            }
+            Grabbed::Vertex { index }
         } else if let Some(after) = self.line_at(event.at, context) {
             Grabbed::Line { after }
         } else {
             self.vertices.push(event.at);
             Grabbed::Vertex {
                 index: self.vertices.len() - 1,
-                was: event.at,
             }
         };
         self.grab = Some(Grab {
@@ -120,7 +116,7 @@ impl Polygon {
             return Response::Idle;
         }
         match grab.what {
-            Grabbed::Vertex { index, .. } => {
+            Grabbed::Vertex { index } => {
                 if let Some(vertex) = self.vertices.get_mut(index) {
                     *vertex = event.at;
                 }
@@ -128,7 +124,7 @@ impl Polygon {
             Grabbed::Line { after } => {
                 let index = (after + 1).min(self.vertices.len());
                 self.vertices.insert(index, event.at);
-                grab.what = Grabbed::Vertex { index, was: event.at };
+                grab.what = Grabbed::Vertex { index };
             }
         }
         Response::Redraw
@@ -139,9 +135,7 @@ impl Polygon {
             return Response::Ignored;
         };
         match grab.what {
-            Grabbed::Vertex { index: 0, .. } if !grab.is_drag && self.vertices.len() >= 3 => {
-                self.close(context)
-            }
+            Grabbed::Vertex { index: 0 } if !grab.is_drag && self.vertices.len() >= 3 => self.close(context),
             Grabbed::Line { .. } if !grab.is_drag => {
                 self.vertices.push(event.at);
                 Response::Redraw
@@ -227,7 +221,7 @@ impl Tool for Polygon {
             PreviewShape::Polyline(line)
         };
         let held = match self.grab.map(|grab| grab.what) {
-            Some(Grabbed::Vertex { index, .. }) => Some(index),
+            Some(Grabbed::Vertex { index }) => Some(index),
             _ => self.hovered,
         };
         let active = held.and_then(|index| self.vertices.get(index));

@@ -61,7 +61,7 @@ pub(super) fn pixels_in(bounds: Bounds, size: ImageSize) -> Option<PixelRect> {
 
 /// Those of `0..limit` whose pixel centres lie in `first..=last`; empty if one of them is not a number.
 fn centres_in(first: f64, last: f64, limit: u32) -> Range<u32> {
-    if !(first <= last) {
+    if first.is_nan() || last.is_nan() || first > last {
         return 0..0;
     }
     let limit = f64::from(limit);

@@ -74,8 +74,13 @@ impl Tool for Wand {
 
         // An image of another size than the mask (a reduced one, say) says nothing about its pixels.
         let Some(image) = context.image.filter(|image| image.size == context.size) else {
+            let was_busy = self.is_busy();
             self.cancel();
-            return Response::Ignored;
+            return if was_busy {
+                Response::Cancelled
+            } else {
+                Response::Ignored
+            };
         };
         if event.kind == PointerKind::Press && self.gesture.is_none() && event.button != PointerButton::Middle
         {

@@ -29,7 +29,7 @@ const FORMATS: [&str; 13] = [
 
 const CONTAINERS: [&str; 5] = ["llava", "jsonl", "sharegpt", "messages", "rl-parquet"];
 
-/// `photos` with `count` copies of the photo in two folders, each with two captioned regions and three conversations.
+/// `photos` with `count` copies of the photo in two folders, each with two captioned regions and four conversations.
 fn annotated(workspace: &Workspace, count: u32) {
     for index in 0..count {
         let path = workspace.path(&format!("photos/{}/{index}.png", index % 2));
@@ -50,6 +50,12 @@ fn annotated(workspace: &Workspace, count: u32) {
             ("c1", Task::ReferringSegmentation, "the cup", "[[r1]]"),
             ("c2", Task::RegionQa, "What is [[r1]] to [[r2]]?", "Left of it."),
             ("c3", Task::NoTarget, "the elephant", "No target."),
+            (
+                "c4",
+                Task::GroundedCaption,
+                "Describe it.",
+                "<|object_ref_start|> A cup <|object_ref_end|> [[r1]] on <|object_ref_start|> a plate <|object_ref_end|> [[r2]].",
+            ),
         ] {
             let mut conversation = Conversation::new(id.to_owned(), task);
             conversation.turns = vec![

@@ -183,25 +183,23 @@ fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn change_value(tree: &mut Value, random: &mut Random) {
     let mut at = tree;
     for _ in 0..random.below(12) {
+        if at.as_array().is_none_or(Vec::is_empty) && at.as_object().is_none_or(|keys| keys.is_empty()) {
+            break;
+        }
+        let index = random.below(
+            at.as_array()
+                .map_or_else(|| at.as_object().unwrap().len(), Vec::len),
+        );
         at = match at {
-            Value::Array(items) if !items.is_empty() => {
-                let index = random.below(items.len());
-                &mut items[index]
-            }
-            Value::Object(keys) if !keys.is_empty() => {
-                let index = random.below(keys.len());
-                keys.values_mut().nth(index).unwrap()
-            }
-            other => {
-                at = other;
-                break;
-            }
+            Value::Array(items) => &mut items[index],
+            Value::Object(keys) => keys.values_mut().nth(index).unwrap(),
+            _ => return,
         };
     }
     match random.below(9) {
         0 => *at = HOSTILE[random.below(HOSTILE.len())].into(),
         1 => *at = json!(null),
-        2 => *at = json!([1e308, -1, 4_294_967_296_u64, 0.5, -0.0][random.below(5)]),
+        2 => *at = json!([1e308, -1.0, 4_294_967_296.0, 0.5, -0.0][random.below(5)]),
         3 => {
             for _ in 0..random.below(300) {
                 *at = json!([at.take()]);
@@ -278,7 +276,12 @@ fn change_bytes(bytes: &mut Vec<u8>, random: &mut Random) {
 
 /// Changes one of the files, or its name, or puts a link in its place.
 fn damage(source: &Path, outside: &Path, random: &mut Random) {
-    let files = files(source);
+    // Writing through a link that was put there before would do the harm here.
+    let is_plain = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let files: Vec<PathBuf> = files(source).into_iter().filter(is_plain).collect();
+    if files.is_empty() {
+        return;
+    }
     let path = &files[random.below(files.len())];
     match random.below(20) {
         0 => {

@@ -41,6 +41,9 @@ const GRID_OPACITY: f64 = 0.3;
 /// Ui points along a square of the checkerboard.
 const CHECKER_POINTS: f32 = 8.0;
 
+/// Widest outline, in physical pixels.
+const MAX_OUTLINE_PX: f32 = 64.0;
+
 /// Levels that a tile in view may be coarser than wanted before a less coarse one is made first.
 const COARSE_STEPS: u8 = 3;
 
@@ -336,7 +339,7 @@ impl CanvasRenderer {
     pub(super) fn next_frame(&mut self, view: &ViewTransform, display: &DisplaySettings) -> Frame {
         self.frame_number += 1;
         self.recover();
-        let tiles = TileRange::in_view(self.image_size, view);
+        let tiles = TileRange::in_view(self.image_size, view, 2.0 * outline_px(view, display));
         self.reserve(view);
         let mut work = Work::begin(self.budget);
         self.renumber_if_full();
@@ -610,7 +613,7 @@ impl CanvasRenderer {
             (0..=coarsest.saturating_sub(key.level))
                 .find_map(|steps| Some((cache.get(key.ancestor(steps))?.content, u32::from(steps))))
         };
-        let entry = |slot: u32, steps: u32| slot + 1 | steps << 16;
+        let entry = |slot: u32, steps: u32| (slot + 1) | (steps << 16);
         let page = |key: TileKey| {
             let picture = match self.picture.as_ref().and_then(|_| find(&self.picture_tiles, key)) {
                 Some((Content::Slot(slot), steps)) => entry(slot, steps),
@@ -643,11 +646,6 @@ impl CanvasRenderer {
         let grid = ((scale - GRID_FROM) / (GRID_FULL - GRID_FROM)).clamp(0.0, 1.0) * 0.75 + 0.25;
         let has_grid = display.has_pixel_grid && scale >= GRID_FROM;
         let points = |length: f32| length * view.pixels_per_point();
-        let outline = if regions.outline_width > 0.0 {
-            points(regions.outline_width).round().max(1.0)
-        } else {
-            0.0
-        };
         let size = level_size(self.image_size, tiles.level);
         let color =
             |[red, green, blue]: [u8; 3]| [red, green, blue, 255].map(|channel| f32::from(channel) / 255.0);
@@ -672,7 +670,7 @@ impl CanvasRenderer {
             brightness: tone.brightness,
             gamma_exponent: 1.0 / tone.gamma.max(1e-3),
             fill_opacity: regions.fill_opacity,
-            outline_px: outline,
+            outline_px: outline_px(view, display),
             grid_opacity: if has_grid {
                 (grid * GRID_OPACITY) as f32
             } else {
@@ -681,6 +679,16 @@ impl CanvasRenderer {
             checker_px: points(CHECKER_POINTS).max(1.0),
             backdrop: display.backdrop.map(color),
         }
+    }
+}
+
+/// Width of outlines, in whole physical pixels; 0 for none.
+fn outline_px(view: &ViewTransform, display: &DisplaySettings) -> f32 {
+    let width = display.regions.outline_width * view.pixels_per_point();
+    if width > 0.0 {
+        width.round().clamp(1.0, MAX_OUTLINE_PX)
+    } else {
+        0.0
     }
 }
 
@@ -712,15 +720,16 @@ struct TileRange {
 }
 
 impl TileRange {
-    /// The tiles that `view` shows any part of, at the level with one or up to two texels per physical pixel.
-    fn in_view(image_size: ImageSize, view: &ViewTransform) -> Self {
+    /// The tiles that `view` or `margin_px` physical pixels around it show any part of, at the level with one or up
+    /// to two texels per physical pixel.
+    fn in_view(image_size: ImageSize, view: &ViewTransform, margin_px: f32) -> Self {
         let coarsest = level_count(image_size) - 1;
         let mut level = 0;
         while level < coarsest && f64::from(2_u32 << level) * view.scale() <= 1.0 {
             level += 1;
         }
         loop {
-            let tiles = Self::at_level(image_size, view, level);
+            let tiles = Self::at_level(image_size, view, level, margin_px);
             let is_small = tiles.x.len() as u32 <= PAGE_SIDE
                 && tiles.y.len() as u32 <= PAGE_SIDE
                 && tiles.x.len() * tiles.y.len() <= max_tiles() as usize * 3 / 4;
@@ -731,7 +740,7 @@ impl TileRange {
         }
     }
 
-    fn at_level(image_size: ImageSize, view: &ViewTransform, level: u8) -> Self {
+    fn at_level(image_size: ImageSize, view: &ViewTransform, level: u8, margin_px: f32) -> Self {
         let Some(visible) = view.visible_pixels().filter(|_| view.image_size() == image_size) else {
             return Self {
                 level,
@@ -742,8 +751,10 @@ impl TileRange {
         let size = level_size(image_size, level);
         let rect = level_rect(visible, level);
         // A ring of texels around, for outlines and smooth scaling at the edges of the view.
+        let per_texel = view.scale() * f64::from(1_u32 << level);
+        let ring = (f64::from(margin_px) / per_texel).ceil() as u32 + 2;
         let range = |from: u32, to: u32, length: u32| {
-            let (from, to) = (from.saturating_sub(4), to.saturating_add(4).min(length));
+            let (from, to) = (from.saturating_sub(ring), to.saturating_add(ring).min(length));
             from / TILE..to.div_ceil(TILE)
         };
         Self {

@@ -6,11 +6,19 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::gpu::LIST_WIDTH;
+
 /// Number of a set: its position in the list.
 pub(super) type SetId = u32;
 
 /// The set without regions.
 pub(super) const EMPTY_SET: SetId = 0;
+
+/// Most regions of a set, the topmost; nobody can tell more apart on one texel.
+const MAX_MEMBERS: usize = 64;
+
+/// Most numbers in the list: 8192 rows of its texture, which every adapter offers.
+pub(super) const MAX_NUMBERS: usize = 8192 * LIST_WIDTH as usize;
 
 /// All sets of regions that any tile has needed.
 #[derive(Debug)]
@@ -30,13 +38,17 @@ impl SetTable {
         }
     }
 
-    /// The number of the set of `slots`, topmost first.
+    /// The number of the set of `slots`, topmost first; the empty set where the list is full.
     pub(super) fn id(&mut self, slots: &[u32]) -> SetId {
+        let slots = slots.get(..MAX_MEMBERS).unwrap_or(slots);
         if slots.is_empty() {
             return EMPTY_SET;
         }
         if let Some(&id) = self.ids.get(slots) {
             return id;
+        }
+        if self.list.len() + slots.len() >= MAX_NUMBERS {
+            return EMPTY_SET;
         }
         let id = self.list.len() as SetId;
         self.list.push(slots.len() as u32);

@@ -2,6 +2,12 @@
 //!
 //! A machine without any adapter, not even a software one, fails these tests: a picture nobody compared is not right.
 
+mod hostile;
+mod outlines;
+mod shapes;
+mod tiles;
+mod view;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,7 +29,16 @@ pub(super) fn device() -> &'static (wgpu::Device, wgpu::Queue) {
     static DEVICE: OnceLock<(wgpu::Device, wgpu::Queue)> = OnceLock::new();
     DEVICE.get_or_init(|| {
         let setup = egui_kittest::wgpu::default_wgpu_setup();
-        let state = egui_kittest::wgpu::create_render_state(setup, egui_wgpu::RendererOptions::default());
+        let instance = pollster::block_on(setup.new_instance());
+        let configuration = egui_wgpu::WgpuConfiguration {
+            wgpu_setup: setup,
+            ..Default::default()
+        };
+        let options = egui_wgpu::RendererOptions::default();
+        let created = egui_wgpu::RenderState::create(&configuration, &instance, None, options);
+        let state = pollster::block_on(created).unwrap_or_else(|error| {
+            panic!("no graphics adapter, not even a software one: install mesa-vulkan-drivers ({error})")
+        });
         (state.device.clone(), state.queue.clone())
     })
 }
@@ -32,15 +47,19 @@ pub(super) fn device() -> &'static (wgpu::Device, wgpu::Queue) {
 struct Window {
     gpu: CanvasGpu,
     size: ImageSize,
+    format: wgpu::TextureFormat,
 }
 
 impl Window {
-    const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
-
     fn new(size: ImageSize) -> Self {
+        Self::of_format(size, wgpu::TextureFormat::Rgba8Unorm)
+    }
+
+    fn of_format(size: ImageSize, format: wgpu::TextureFormat) -> Self {
         Self {
-            gpu: CanvasGpu::new(&device().0, Self::FORMAT).unwrap(),
+            gpu: CanvasGpu::new(&device().0, format).unwrap(),
             size,
+            format,
         }
     }
 
@@ -65,7 +84,7 @@ impl Window {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            format: Self::FORMAT,
+            format: self.format,
             usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC,
             view_formats: &[],
         });
@@ -128,8 +147,10 @@ struct Case {
 impl Case {
     fn new(size: ImageSize, regions: Vec<(Mask, RegionStyle)>, window: ImageSize) -> Self {
         let viewport = Rect::from_min_size(pos2(0.0, 0.0), vec2(window.width as f32, window.height as f32));
-        let mut display = DisplaySettings::default();
-        display.backdrop = [[60, 61, 62], [90, 91, 92]];
+        let display = DisplaySettings {
+            backdrop: [[60, 61, 62], [90, 91, 92]],
+            ..Default::default()
+        };
         Self {
             size,
             samples: rgb8(size),

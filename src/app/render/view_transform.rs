@@ -28,6 +28,8 @@ pub struct ViewTransform {
     /// Physical pixels per image pixel.
     scale: f64,
     is_fitted: bool,
+    /// Where the last change was a zoom at; `None` after any other change.
+    zoom_anchor: Option<Pos2>,
 }
 
 impl ViewTransform {
@@ -36,11 +38,12 @@ impl ViewTransform {
     pub fn fitted(image_size: ImageSize, viewport: Rect, pixels_per_point: f32) -> Self {
         let mut view = Self {
             image_size,
-            viewport,
+            viewport: finite(viewport),
             pixels_per_point: positive(pixels_per_point),
             center: [0.0; 2],
             scale: 1.0,
             is_fitted: true,
+            zoom_anchor: None,
         };
         view.fit();
         view
@@ -49,13 +52,14 @@ impl ViewTransform {
     /// Tells the view where it is now; call it once per frame. A fitted image stays fitted, otherwise the image
     /// position in the middle stays where it is, at the same number of image pixels per ui point.
     pub fn set_viewport(&mut self, viewport: Rect, pixels_per_point: f32) {
-        let pixels_per_point = positive(pixels_per_point);
+        let (viewport, pixels_per_point) = (finite(viewport), positive(pixels_per_point));
         if self.viewport == viewport && self.pixels_per_point == pixels_per_point {
             return;
         }
         self.scale *= f64::from(pixels_per_point / self.pixels_per_point);
         self.viewport = viewport;
         self.pixels_per_point = pixels_per_point;
+        self.zoom_anchor = None;
         if self.is_fitted {
             self.fit();
         } else {
@@ -79,6 +83,7 @@ impl ViewTransform {
         ];
         self.scale = self.fit_scale();
         self.is_fitted = true;
+        self.zoom_anchor = None;
     }
 
     /// Shows `rect` as large as possible, with a margin around it of `margin` times its size.
@@ -111,13 +116,19 @@ impl ViewTransform {
         let scale = if scale.is_finite() { scale } else { self.scale };
         let scale = scale.clamp(self.min_scale(), self.max_scale());
         let anchor_px = [anchor.x, anchor.y].map(|value| f64::from(value) * f64::from(self.pixels_per_point));
-        let anchored = self.image_from_physical(anchor_px);
         let (min, size) = (self.viewport_min_px(), self.viewport_size_px());
-        self.center =
-            [0, 1].map(|axis| anchored[axis] + (min[axis] + size[axis] / 2.0 - anchor_px[axis]) / scale);
+        let middle = [0, 1].map(|axis| min[axis] + size[axis] / 2.0);
+        // What is seen lies on whole physical pixels. Only the first step starts from there, otherwise the roundings
+        // of many small steps would add up and the image would slip away from under the pointer.
+        if self.zoom_anchor != Some(anchor) {
+            self.center = self.image_from_physical(middle);
+        }
+        let change = 1.0 / self.scale - 1.0 / scale;
+        self.center = [0, 1].map(|axis| self.center[axis] + (anchor_px[axis] - middle[axis]) * change);
         self.scale = scale;
         self.is_fitted = false;
         self.limit();
+        self.zoom_anchor = Some(anchor);
     }
 
     /// Brings `point` to the middle.
@@ -275,11 +286,27 @@ impl ViewTransform {
 
     /// Keeps the scale in its limits and some of the image in view: its edges go no farther than the middle.
     fn limit(&mut self) {
+        self.zoom_anchor = None;
         self.scale = self.scale.clamp(self.min_scale(), self.max_scale());
         let lengths = [self.image_size.width, self.image_size.height];
         for (center, length) in self.center.iter_mut().zip(lengths) {
-            *center = center.clamp(0.0, f64::from(length));
+            let length = f64::from(length);
+            // A position that is no number would stay none whatever comes after it.
+            *center = if center.is_nan() {
+                length / 2.0
+            } else {
+                center.clamp(0.0, length)
+            };
         }
+    }
+}
+
+/// `viewport`, or one without size where its edges are no numbers.
+fn finite(viewport: Rect) -> Rect {
+    if viewport.is_finite() {
+        viewport
+    } else {
+        Rect::ZERO
     }
 }
 

@@ -210,7 +210,6 @@ impl Outlines {
             self.replace(id.part, Part::new(after.rings), touched, target)
         } else {
             let touched = Bounds::around(ring.points())?;
-            let touched = if id.ring == 0 { after.bounds } else { touched };
             after.rings.remove(id.ring);
             // Without its outer ring a part is nothing, whatever holes it had.
             let after = if id.ring == 0 {
@@ -247,8 +246,12 @@ impl Outlines {
     }
 
     /// The pixels of `window` inside the outlines.
+    ///
+    /// A pixel whose centre lies on a line must count alike in every window, or it would stay behind when that line
+    /// moves on. Where a line crosses a row is rounded, so columns are counted from the edge of the image.
     fn filled(&self, window: PixelRect) -> Option<Mask> {
-        let mut mask = Mask::empty(window.size()).ok()?;
+        let rows = PixelRect::new(0, window.y, window.right(), window.height);
+        let mut mask = Mask::empty(rows.size()).ok()?;
         let window_bounds = Bounds {
             x0: window.x.into(),
             y0: window.y.into(),
@@ -263,13 +266,14 @@ impl Outlines {
             let mut rings = part
                 .rings
                 .iter()
-                .map(|ring| relative_to(&ring.points().collect::<Vec<_>>(), window));
+                .map(|ring| relative_to(&ring.points().collect::<Vec<_>>(), rows));
             let outer = rings.next()?;
             let holes = rings.collect();
             mask.fill_polygon(&MaskPolygon { outer, holes }, FillRule::NonZero, true)
                 .ok()?;
         }
-        Some(mask)
+        mask.crop(PixelRect::new(window.x, 0, window.width, window.height))
+            .ok()
     }
 }
 

@@ -310,7 +310,7 @@ impl Actor {
                 "the annotations were not read, so they are not overwritten: {}",
                 path.display()
             );
-            return self.send(FileEvent::SaveFailed { path, reason });
+            return self.send(FileEvent::SaveFailed { path, document, reason });
         };
         match sidecar.save_merging(&document) {
             Ok(saved) => {
@@ -322,10 +322,10 @@ impl Actor {
                     saved,
                 });
             }
-            Err(error) => self.send(FileEvent::SaveFailed {
-                path,
-                reason: error.to_string(),
-            }),
+            Err(error) => {
+                let reason = error.to_string();
+                self.send(FileEvent::SaveFailed { path, document, reason });
+            }
         }
     }
 

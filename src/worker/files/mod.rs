@@ -160,6 +160,8 @@ pub enum FileEvent {
     SaveFailed {
         /// The image.
         path: PathBuf,
+        /// What was to be written.
+        document: Arc<Document>,
         /// Why.
         reason: String,
     },

@@ -62,7 +62,15 @@ fn draw_everywhere(renderer: &mut CanvasRenderer, size: ImageSize) {
 
 #[test]
 fn images_of_any_shape_are_drawn() {
-    for (width, height) in [(1, 1), (1, 20_000), (20_000, 1), (2, 3), (256, 256), (257, 1), (4096, 3)] {
+    for (width, height) in [
+        (1, 1),
+        (1, 20_000),
+        (20_000, 1),
+        (2, 3),
+        (256, 256),
+        (257, 1),
+        (4096, 3),
+    ] {
         let size = ImageSize::new(width, height);
         let mut renderer = renderer(size);
         let masks = [
@@ -72,7 +80,10 @@ fn images_of_any_shape_are_drawn() {
         ];
         renderer.set_regions(&[layer(0, &masks[0]), layer(1, &masks[1]), layer(2, &masks[2])]);
         draw_everywhere(&mut renderer, size);
-        assert_eq!(renderer.regions_at(width - 1, height - 1).collect::<Vec<_>>(), [2, 0]);
+        assert_eq!(
+            renderer.regions_at(width - 1, height - 1).collect::<Vec<_>>(),
+            [2, 0]
+        );
         assert_eq!(renderer.regions_at(width, height).count(), 0);
         assert_eq!(renderer.regions_at(u32::MAX, u32::MAX).count(), 0);
     }
@@ -130,7 +141,10 @@ fn one_key_for_two_regions_draws_both() {
     let masks = [0, 20].map(|x| Mask::from_rects(size, &[PixelRect::new(x, 0, 9, 9)]).unwrap());
     for _ in 0..2 {
         renderer.set_regions(&[layer(4, &masks[0]), layer(4, &masks[1])]);
-        assert_eq!(renderer.regions_at(21, 1).count() + renderer.regions_at(1, 1).count(), 2);
+        assert_eq!(
+            renderer.regions_at(21, 1).count() + renderer.regions_at(1, 1).count(),
+            2
+        );
         draw_everywhere(&mut renderer, size);
     }
     renderer.set_regions(&[]);
@@ -162,7 +176,11 @@ fn twenty_thousand_regions_are_drawn() {
     draw_everywhere(&mut renderer, size);
     let begun = Instant::now();
     renderer.set_regions(&layers);
-    assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(renderer.regions_at(55, 20).collect::<Vec<_>>(), [1, 0]);
 }
 
@@ -239,7 +257,10 @@ fn viewports_without_size_or_sense_do_no_harm() {
                 view.set_viewport(usual, 1.0);
                 view.center_on(ImagePoint::new(150.0, 100.0));
                 view.zoom_to(1.0, usual.center());
-                assert!(view.visible_pixels().is_some(), "{viewport:?} {density}: {view:?}");
+                assert!(
+                    view.visible_pixels().is_some(),
+                    "{viewport:?} {density}: {view:?}"
+                );
             }
         }
     }

@@ -8,7 +8,7 @@ use super::cases;
 use crate::app::render::display::{RegionDisplay, RegionStyle};
 use crate::app::render::region_shape::RegionShape;
 use crate::app::render::renderer::{CanvasRenderer, RegionLayer, RegionPixels};
-use crate::app::render::set_table::SetTable;
+use crate::app::render::set_table::{EMPTY_SET, MAX_NUMBERS, SetTable};
 use crate::app::render::tile_composer::{Composed, TileComposer};
 use crate::geometry::{ImageSize, PixelRect};
 use crate::mask::Mask;
@@ -17,9 +17,7 @@ use crate::picture::tile::{level_count, level_size};
 /// Whether a texel of `level` is set, as the composer reads it.
 fn texel(shape: &RegionShape, level: u8, x: u32, y: u32) -> bool {
     let (column, words) = shape.row_words(level, y, x / 64..x / 64 + 1);
-    words
-        .first()
-        .is_some_and(|word| word >> (x - column) & 1 == 1)
+    words.first().is_some_and(|word| word >> (x - column) & 1 == 1)
 }
 
 /// Whether any pixel under a texel of `level` is set, by looking at each.
@@ -49,12 +47,7 @@ fn assert_levels(shape: &RegionShape, mask: &Mask) {
 /// Boxes of an image of `size`, among them single pixels, thin lines and some that reach beyond it.
 fn boxes(size: ImageSize) -> impl Strategy<Value = PixelRect> {
     let side = |length: u32| prop_oneof![Just(1), 1..=length.min(20), 1..=length];
-    (
-        0..size.width,
-        0..size.height,
-        side(size.width),
-        side(size.height),
-    )
+    (0..size.width, 0..size.height, side(size.width), side(size.height))
         .prop_map(|(x, y, width, height)| PixelRect::new(x, y, width, height))
 }
 
@@ -93,7 +86,8 @@ fn paint(mask: &mut Mask, rect: PixelRect, value: bool) {
 #[test]
 fn thin_regions_are_seen_at_every_level() {
     let size = ImageSize::new(1030, 700);
-    let thin: [(&str, fn(u32, u32) -> bool); 6] = [
+    type Pixels = fn(u32, u32) -> bool;
+    let thin: [(&str, Pixels); 6] = [
         ("pixel in the corner", |x, y| x == 1029 && y == 699),
         ("pixel", |x, y| x == 511 && y == 257),
         ("column", |x, _| x == 640),
@@ -119,7 +113,11 @@ fn thin_regions_are_seen_at_every_level() {
 
 #[test]
 fn a_small_region_of_a_large_image_is_small() {
-    let mask = Mask::from_rects(ImageSize::new(20_000, 20_000), &[PixelRect::new(15_000, 9_000, 60, 60)]).unwrap();
+    let mask = Mask::from_rects(
+        ImageSize::new(20_000, 20_000),
+        &[PixelRect::new(15_000, 9_000, 60, 60)],
+    )
+    .unwrap();
     let shape = RegionShape::from_rle(&mask.to_rle());
     assert!(shape.bytes() < 4096, "{}", shape.bytes());
     assert!(shape.contains(15_059, 9_059) && !shape.contains(15_060, 9_059));
@@ -230,6 +228,24 @@ proptest! {
             prop_assert_eq!(members, expected);
         }
     }
+}
+
+#[test]
+fn the_list_of_sets_is_never_longer_than_its_texture() {
+    let mut sets = SetTable::new();
+    let members: Vec<u32> = (0..100_000).collect();
+    let deep = sets.id(&members);
+    // Of a set too deep to tell its regions apart the topmost stay.
+    let count = sets.list()[deep as usize];
+    assert!(count < 256 && sets.list()[deep as usize + 1..].iter().copied().eq(0..count));
+    let (mut first, mut last) = (EMPTY_SET, deep);
+    while last != EMPTY_SET && first < 1_000_000 {
+        first += 1;
+        last = sets.id(&members[first as usize % 50_000..][..50 + first as usize / 50_000]);
+    }
+    assert_eq!(last, EMPTY_SET, "a list that is full makes no more sets");
+    assert!(sets.len() <= MAX_NUMBERS);
+    assert_eq!(sets.id(&members), deep, "sets that it has are still found");
 }
 
 #[test]

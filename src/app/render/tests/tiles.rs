@@ -85,10 +85,16 @@ fn changed_pixels_make_tiles_stale_or_drop_them() {
     }
     let change = |cache: &mut TileCache, rect: PixelRect| cache.invalidate(|_| rect, |key| key.x != 1);
     change(&mut cache, PixelRect::new(200, 10, 100, 10));
-    assert_eq!(cache.get(keys[0]).unwrap().stale, Some(PixelRect::new(200, 10, 56, 10)));
+    assert_eq!(
+        cache.get(keys[0]).unwrap().stale,
+        Some(PixelRect::new(200, 10, 56, 10))
+    );
     assert!(cache.get(keys[1]).is_none() && cache.get(keys[2]).unwrap().stale.is_none());
     change(&mut cache, PixelRect::new(0, 0, 1, 1));
-    assert_eq!(cache.get(keys[0]).unwrap().stale, Some(PixelRect::new(0, 0, 256, 20)));
+    assert_eq!(
+        cache.get(keys[0]).unwrap().stale,
+        Some(PixelRect::new(0, 0, 256, 20))
+    );
     cache.insert(keys[0], 2);
     assert!(cache.get(keys[0]).unwrap().stale.is_none());
 }
