@@ -122,11 +122,6 @@ impl Canvas {
         self.views.insert(path, (center, scale));
     }
 
-    /// Whether a button that was pressed on the canvas is still down.
-    pub(super) fn is_pressed(&self) -> bool {
-        self.captured.is_some()
-    }
-
     /// Draws the canvas into the rest of `ui` and lets the tools work.
     pub(super) fn ui(
         &mut self,

@@ -81,7 +81,7 @@ impl MentionText<'_> {
             .show(ui);
         let response = output.response.response.clone();
         let name = self.name.clone();
-        response.widget_info(|| egui::WidgetInfo::text_edit(true, self.text, &text, &name));
+        response.widget_info(|| crate::app::accessible::text_field(self.text, &text, &name));
         if let Some(cursor) = cursor {
             output
                 .state

@@ -4,6 +4,7 @@
 //! itself remembers. In every frame it takes the events of the workers (`logic`, also while hidden), draws the panels,
 //! which only send [`Command`]s, and runs those at the end.
 
+mod accessible;
 mod canvas;
 mod canvas_overlay;
 mod commands;
@@ -416,7 +417,6 @@ impl StudioApp {
 
 impl eframe::App for StudioApp {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        self.session.labels.clone_from(&self.settings.labels);
         self.session.update();
         self.session.want_rebuilt();
         self.thumbnails.update(ctx, &mut self.session);

@@ -146,10 +146,6 @@ pub struct Session {
     stored: Vec<proposal::StoredWords>,
     /// The batch job that runs, and the report of the last one.
     pub batch: BatchState,
-    /// Who writes; `human` if empty.
-    pub author: String,
-    /// The labels of the digit keys.
-    pub labels: Vec<String>,
     next_request: u64,
     wake: WakeUp,
     /// Small pictures that arrived since they were last taken.
@@ -200,8 +196,6 @@ impl Session {
             found: None,
             stored: Vec::new(),
             batch: BatchState::default(),
-            author: String::new(),
-            labels: Vec::new(),
             next_request: 0,
             wake: WakeUp(wake),
             thumbnails: Vec::new(),
@@ -563,7 +557,11 @@ impl Session {
                 mark,
                 saved,
             } => self.on_saved(&path, &document, mark, &saved),
-            FileEvent::SaveFailed { path, document, reason } => {
+            FileEvent::SaveFailed {
+                path,
+                document,
+                reason,
+            } => {
                 self.pending.retain(|pending| pending.path != path);
                 if let Some(open) = self.open.as_mut().filter(|open| open.path == path) {
                     open.save_failed(reason.clone());
@@ -601,7 +599,10 @@ impl Session {
 
     fn on_saved(&mut self, path: &Path, document: &Document, mark: Mark, saved: &Saved) {
         // An earlier version that waited was replaced by this one.
-        let place = self.pending.iter().position(|pending| pending.path == path && pending.mark == mark);
+        let place = self
+            .pending
+            .iter()
+            .position(|pending| pending.path == path && pending.mark == mark);
         let mut number = 0;
         self.pending.retain(|pending| {
             number += 1;
@@ -650,7 +651,9 @@ impl Session {
         let bytes =
             |ahead: &VecDeque<ReadAhead>| ahead.iter().map(|ahead| ahead.image.bytes()).sum::<usize>();
         while self.ahead.len() > 4 * AHEAD || (self.ahead.len() > 1 && bytes(&self.ahead) > AHEAD_BYTES) {
-            let Some(dropped) = self.ahead.pop_front() else { break };
+            let Some(dropped) = self.ahead.pop_front() else {
+                break;
+            };
             // What is yet to be written needs what it was read from.
             if self.unsaved.iter().all(|unsaved| unsaved.path != dropped.path) {
                 self.ask_files(FileRequest::Close(dropped.path));

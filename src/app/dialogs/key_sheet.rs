@@ -33,7 +33,7 @@ impl StudioApp {
                     .desired_width(240.0),
             );
             field.widget_info(|| {
-                egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Search keys"))
+                crate::app::accessible::text_field(&before, typed.as_str(), locale.text("Search keys"))
             });
             ui.weak(locale.text("Click a key to change it, then press another one; Esc leaves it."));
         });

@@ -16,7 +16,7 @@ impl StudioApp {
                 .desired_width(f32::INFINITY),
         );
         field.widget_info(|| {
-            egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Label of the region"))
+            crate::app::accessible::text_field(&before, typed.as_str(), locale.text("Label of the region"))
         });
         if is_new {
             field.request_focus();

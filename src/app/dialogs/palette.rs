@@ -36,7 +36,7 @@ impl StudioApp {
                 .desired_width(f32::INFINITY),
         );
         field.widget_info(|| {
-            egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Command"))
+            crate::app::accessible::text_field(&before, typed.as_str(), locale.text("Command"))
         });
         if is_new {
             field.request_focus();

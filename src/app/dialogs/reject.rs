@@ -17,7 +17,7 @@ impl StudioApp {
                 .desired_width(f32::INFINITY),
         );
         field.widget_info(|| {
-            egui::WidgetInfo::text_edit(true, &before, typed.as_str(), locale.text("Comment"))
+            crate::app::accessible::text_field(&before, typed.as_str(), locale.text("Comment"))
         });
         if is_new {
             field.request_focus();

@@ -84,7 +84,7 @@ impl StudioApp {
                 self.image_row_ui(ui, place, current.as_deref());
             }
         });
-        self.state.list_offset = output.state.offset().y;
+        self.state.list_offset = output.state.unclamped_offset().y;
     }
 
     fn search_ui(&mut self, ui: &mut Ui) {
@@ -96,7 +96,7 @@ impl StudioApp {
                 .desired_width(f32::INFINITY),
         );
         response
-            .widget_info(|| egui::WidgetInfo::text_edit(true, &typed, &typed, locale.text("Search images")));
+            .widget_info(|| crate::app::accessible::text_field(&typed, &typed, locale.text("Search images")));
         let response = response.on_hover_text(locale.text(
             "scratch · \"deep scratch\" · label:scratch · status:done · iou:0.8 (below) · is:empty · #37 · <cam[12]>",
         ));

@@ -61,7 +61,7 @@ impl StudioApp {
                     .desired_width(ui.available_width() - 60.0),
             );
             field.widget_info(|| {
-                egui::WidgetInfo::text_edit(true, &region.label, &label, locale.text("Label of the region"))
+                crate::app::accessible::text_field(&region.label, &label, locale.text("Label of the region"))
             });
             if field.changed() {
                 self.session.apply(vec![Edit::Region {
@@ -240,7 +240,7 @@ impl StudioApp {
                             let mut text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                             let field = ui.add(TextEdit::singleline(&mut text).desired_width(140.0));
                             let name = locale.format("Value of {key}", &[("key", key)]);
-                            field.widget_info(|| egui::WidgetInfo::text_edit(true, "", &text, &name));
+                            field.widget_info(|| crate::app::accessible::text_field("", &text, &name));
                             if field.changed() {
                                 *value = parsed(&text);
                                 is_changed = true;
@@ -267,7 +267,7 @@ impl StudioApp {
                     .hint_text(locale.text("name or name=value"))
                     .desired_width(160.0),
             );
-            field.widget_info(|| egui::WidgetInfo::text_edit(true, "", "", locale.text("New attribute")));
+            field.widget_info(|| crate::app::accessible::text_field("", "", locale.text("New attribute")));
             let is_entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
             if ui.button(locale.text("Add")).clicked() || is_entered {
                 let (key, value) = self

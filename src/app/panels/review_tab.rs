@@ -65,7 +65,7 @@ impl StudioApp {
                 .desired_width(f32::INFINITY)
                 .hint_text(locale.text("Remarks for whoever looks at this image next")),
         );
-        field.widget_info(|| egui::WidgetInfo::text_edit(true, &notes, &text, locale.text("Notes")));
+        field.widget_info(|| crate::app::accessible::text_field(&notes, &text, locale.text("Notes")));
         if field.changed() {
             self.session.apply(vec![Edit::Notes(text)]);
         }

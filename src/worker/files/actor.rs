@@ -310,7 +310,11 @@ impl Actor {
                 "the annotations were not read, so they are not overwritten: {}",
                 path.display()
             );
-            return self.send(FileEvent::SaveFailed { path, document, reason });
+            return self.send(FileEvent::SaveFailed {
+                path,
+                document,
+                reason,
+            });
         };
         match sidecar.save_merging(&document) {
             Ok(saved) => {
@@ -324,7 +328,11 @@ impl Actor {
             }
             Err(error) => {
                 let reason = error.to_string();
-                self.send(FileEvent::SaveFailed { path, document, reason });
+                self.send(FileEvent::SaveFailed {
+                    path,
+                    document,
+                    reason,
+                });
             }
         }
     }
