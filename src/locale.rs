@@ -46,14 +46,17 @@ mod tests {
 
     /// English texts in the sources of the window: the literals behind `text(` and `format(`.
     fn texts_in(folder: &Path, found: &mut Vec<String>) {
+        let pattern = regex::Regex::new(r#"(?s)(?:\.text|\.format|\btr)\(\s*"((?:[^"\\]|\\.)*)""#).unwrap();
+        texts_of(folder, &pattern, found);
+    }
+
+    fn texts_of(folder: &Path, pattern: &regex::Regex, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                texts_in(&path, found);
+                texts_of(&path, pattern, found);
             } else if path.extension().is_some_and(|suffix| suffix == "rs") {
                 let source = fs::read_to_string(&path).unwrap();
-                let pattern =
-                    regex::Regex::new(r#"(?s)(?:\.text|\.format|\btr)\(\s*"((?:[^"\\]|\\.)*)""#).unwrap();
                 found.extend(
                     pattern
                         .captures_iter(&source)

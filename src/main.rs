@@ -69,7 +69,7 @@ fn open_window(request: WindowRequest) -> anyhow::Result<ExitCode> {
     }
     // Without an answer on the command line the settings decide.
     let is_named = request.model.is_some() || request.device != DeviceChoice::Auto;
-    let model = is_named.then(|| ModelChoice {
+    let model = is_named.then_some(ModelChoice {
         path: request.model,
         device: request.device,
     });

@@ -317,6 +317,10 @@ impl Canvas {
         );
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an event with its circumstances, from one place"
+    )]
     fn moved(
         &mut self,
         at: Pos2,
@@ -359,6 +363,10 @@ impl Canvas {
         }
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an event with its circumstances, from one place"
+    )]
     fn scrolled(
         &mut self,
         notches: egui::Vec2,
@@ -430,7 +438,7 @@ impl Canvas {
 
     /// Puts the region under the pointer into the text that is being written, instead of selecting it.
     fn mentions(
-        &mut self,
+        &self,
         event: &PointerEvent,
         session: &Session,
         tools: &Toolbox,

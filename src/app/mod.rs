@@ -510,8 +510,7 @@ impl eframe::App for StudioApp {
             });
         self.end_mention(&ctx);
         self.dialog_ui(&ctx);
-        self.notifications
-            .ui(&ctx, &mut self.session.notices, self.locale);
+        self.notifications.ui(&ctx, &self.session.notices, self.locale);
         self.run_queue(&ctx);
         if std::mem::take(&mut self.is_first_frame) {
             ctx.request_repaint_after(Duration::from_millis(50));

@@ -20,7 +20,7 @@ pub(super) struct Notifications {
 
 impl Notifications {
     /// Draws the messages that are still of interest.
-    pub(super) fn ui(&mut self, ctx: &egui::Context, notices: &mut Notices, locale: Locale) {
+    pub(super) fn ui(&mut self, ctx: &egui::Context, notices: &Notices, locale: Locale) {
         let now = Instant::now();
         let closed_at = self.closed_at;
         let is_shown = |notice: &crate::session::Notice| {

@@ -118,11 +118,11 @@ impl Added {
                 (&region.mask.rle, &region.label) == (&added.mask.rle, &added.label)
                     && region.words == added.words
             };
-            let same = merged.regions.iter().filter(is_it);
+            let mut same = merged.regions.iter().filter(is_it);
             let found = same
                 .clone()
                 .find(|region| region.id == *id)
-                .or_else(|| same.last());
+                .or_else(|| same.next_back());
             if let Some(found) = found {
                 id.clone_from(&found.id);
             }

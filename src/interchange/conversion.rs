@@ -100,6 +100,7 @@ impl Conversion for TrainingExport<'_, '_> {
     }
 
     fn export(&mut self, items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut Notes) -> Result<()> {
+        #[expect(clippy::manual_map, reason = "a closure would tie the lifetimes together")]
         let zoom = match &mut self.zoom {
             Some(zoom) => Some(&mut **zoom as &mut dyn ZoomTokenizer),
             None => None,

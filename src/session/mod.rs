@@ -763,7 +763,7 @@ impl Session {
         }
     }
 
-    fn prefetch_embeddings(&mut self) {
+    fn prefetch_embeddings(&self) {
         let images = self
             .ahead
             .iter()

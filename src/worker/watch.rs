@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::dataset::folder::Folder;
 use crate::dataset::index::{Indexer, Rescan};
@@ -219,7 +219,10 @@ impl Gathering {
                 PAUSE.min(LONGEST_DELAY.saturating_sub(since.elapsed()))
             });
             let event = match since {
-                None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None => self
+                    .events
+                    .recv()
+                    .map_err(|_closed| RecvTimeoutError::Disconnected),
                 Some(_) => self.events.recv_timeout(wait),
             };
             match event {

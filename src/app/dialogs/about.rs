@@ -6,7 +6,7 @@ use super::title_ui;
 use crate::app::StudioApp;
 
 impl StudioApp {
-    pub(super) fn about_ui(&mut self, ui: &mut Ui) -> bool {
+    pub(super) fn about_ui(&self, ui: &mut Ui) -> bool {
         let locale = self.locale;
         ui.set_width(460.0);
         let is_closed = title_ui(ui, "SAMTok Studio", locale.text("Close"));

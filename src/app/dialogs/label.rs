@@ -1,6 +1,6 @@
 //! The label of the selected regions, with those that the folder uses.
 
-use eframe::egui::{self, Key, RichText, TextEdit, Ui};
+use eframe::egui::{Key, RichText, TextEdit, Ui};
 
 use crate::app::StudioApp;
 

@@ -6,7 +6,7 @@ use super::title_ui;
 use crate::app::{StudioApp, theme};
 
 impl StudioApp {
-    pub(super) fn messages_ui(&mut self, ui: &mut Ui) -> bool {
+    pub(super) fn messages_ui(&self, ui: &mut Ui) -> bool {
         let locale = self.locale;
         ui.set_width(640.0);
         let is_closed = title_ui(ui, locale.text("Messages"), locale.text("Close"));

@@ -6,7 +6,7 @@ use super::title_ui;
 use crate::app::StudioApp;
 
 impl StudioApp {
-    pub(super) fn preview_ui(&mut self, ui: &mut Ui) -> bool {
+    pub(super) fn preview_ui(&self, ui: &mut Ui) -> bool {
         let locale = self.locale;
         ui.set_width(680.0);
         let is_closed = title_ui(

@@ -1,6 +1,6 @@
 //! The comment that goes with a rejection.
 
-use eframe::egui::{self, Key, TextEdit, Ui};
+use eframe::egui::{Key, TextEdit, Ui};
 
 use crate::app::StudioApp;
 use crate::dataset::index::Direction;

@@ -289,6 +289,7 @@ impl StudioApp {
     }
 
     /// A text with mentions; the text where it was changed.
+    #[expect(clippy::too_many_arguments, reason = "a field with all that is said about it")]
     fn text_field_ui(
         &mut self,
         ui: &mut Ui,

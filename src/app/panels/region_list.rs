@@ -93,6 +93,10 @@ impl StudioApp {
     }
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a row draws from everything and changes nothing"
+)]
 fn region_row_ui(
     ui: &mut Ui,
     open: &OpenDocument,

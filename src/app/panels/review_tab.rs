@@ -1,6 +1,6 @@
 //! How far the work on the image is, its notes, and what can be taken back.
 
-use eframe::egui::{self, RichText, TextEdit, Ui};
+use eframe::egui::{RichText, TextEdit, Ui};
 
 use super::image_list::status_text;
 use crate::app::{StudioApp, theme};

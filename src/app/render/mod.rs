@@ -17,6 +17,7 @@ mod display;
 mod frame_cost;
 mod gpu;
 mod layers;
+mod nearness;
 #[cfg(test)]
 mod reference;
 mod region_shape;

@@ -180,7 +180,8 @@ fn parts_are_polygons_of_one_group_and_holes_are_bridged() {
 #[test]
 fn edited_polygons_win_over_the_carried_mask() {
     let whole = "###..# #.#..# ###..# ###..#";
-    let cases: [(fn(&mut Value), &[&str]); 6] = [
+    type Case<'a> = (fn(&mut Value), &'a [&'a str]);
+    let cases: [Case<'_>; 6] = [
         (|_| {}, &[whole]),
         (|file| file["shapes"][1]["points"][0][0] = json!(5.001), &[whole]),
         (
