@@ -342,6 +342,7 @@ fn peak_mib() -> Option<f64> {
 struct Case(u64, &'static str);
 
 impl Drop for Case {
+    #[expect(clippy::print_stderr, reason = "whoever sees the test fail needs the seed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("SAMTOK_FUZZ_SEED={} SAMTOK_FUZZ_FORMATS={}", self.0, self.1);

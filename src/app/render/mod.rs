@@ -17,7 +17,6 @@ mod display;
 mod frame_cost;
 mod gpu;
 mod layers;
-mod nearness;
 #[cfg(test)]
 mod reference;
 mod region_shape;

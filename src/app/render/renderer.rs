@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use super::display::{DisplaySettings, RegionStyle};
 use super::gpu::{Frame, FrameUniforms, GpuWrite, LIST_WIDTH, PAGE_SIDE, PageEntry, SharedQueue, frame_flag};
 use super::layers::{LayerKey, Layers, Wanted};
-use super::nearness::{CLOSE, CLOSE_TEXELS, FAR, FAR_TEXELS, Nearness};
 use super::region_shape::RegionShape;
-use super::set_table::{EMPTY_SET, SetId, SetTable};
+use super::set_table::SetTable;
 use super::tile_cache::{Content, MAX_SLOT_ROWS, SLOTS_PER_ROW, TileCache};
 use super::tile_composer::{Composed, TileComposer};
 use super::view_transform::ViewTransform;
@@ -153,7 +152,6 @@ pub struct CanvasRenderer {
     sets: SetTable,
     set_rows: u32,
     composer: TileComposer,
-    nearness: Nearness,
     picture_tiles: TileCache,
     mask_tiles: TileCache,
     /// The tiles of the last frame.
@@ -182,7 +180,6 @@ impl CanvasRenderer {
             sets: SetTable::new(),
             set_rows: 0,
             composer: TileComposer::default(),
-            nearness: Nearness::default(),
             picture_tiles: TileCache::default(),
             mask_tiles: TileCache::default(),
             in_view: TileRange::default(),
@@ -540,37 +537,25 @@ impl CanvasRenderer {
         };
         let whole = key.rect().intersection(PixelRect::covering(size));
         let level = key.level;
-        let outer = grown(rect, FAR_TEXELS, size);
         let shift = |value: u32| value.checked_shl(level.into()).unwrap_or(u32::MAX);
         let in_image = PixelRect::new(
-            shift(outer.x),
-            shift(outer.y),
-            shift(outer.width),
-            shift(outer.height),
+            shift(rect.x),
+            shift(rect.y),
+            shift(rect.width),
+            shift(rect.height),
         );
         let layers = self
             .layers
             .touching(in_image)
             .map(|layer| (&*layer.shape, layer.slot));
-        let sets = match self.composer.compose(level, outer, layers, &mut self.sets) {
-            Composed::Uniform(EMPTY_SET) => Err(EMPTY_SET),
-            // A region over everything still ends at the edge of the image.
-            Composed::Uniform(set) => {
-                let sets = vec![set; outer.area() as usize];
-                self.nearness.marked(&sets, outer, rect, size).ok_or(set)
-            }
-            Composed::Texels(sets) => {
-                let marked = self.nearness.marked(sets, outer, rect, size);
-                marked.ok_or_else(|| set_in(sets, outer, rect))
-            }
-        };
-        let texels = match sets {
-            Err(set) if whole == Some(rect) => {
+        let composed = self.composer.compose(level, rect, layers, &mut self.sets);
+        let texels = match composed {
+            Composed::Uniform(set) if whole == Some(rect) => {
                 self.mask_tiles.insert_uniform(key, set, self.frame_number);
                 return;
             }
-            Err(set) => vec![set; rect.area() as usize],
-            Ok(texels) => texels,
+            Composed::Uniform(set) => vec![set; rect.area() as usize],
+            Composed::Texels(texels) => texels.to_vec(),
         };
         if let Some(slot) = self.mask_tiles.insert(key, self.frame_number) {
             let tile = key.rect();
@@ -651,8 +636,7 @@ impl CanvasRenderer {
             .as_ref()
             .map_or(TexelFormat::Rgba8, |picture| picture.format());
         let flags = [
-            // At 100 % texels lie on pixels, so the nearest is the smooth one.
-            (scale >= NEAREST_FROM || scale == 1.0, frame_flag::NEAREST),
+            (scale >= NEAREST_FROM, frame_flag::NEAREST),
             (scale < 1.0, frame_flag::FOUR_TAPS),
             (tone.is_inverted, frame_flag::INVERTED),
             (regions.are_shown, frame_flag::REGIONS_SHOWN),
@@ -665,22 +649,9 @@ impl CanvasRenderer {
         let size = level_size(self.image_size, tiles.level);
         let color =
             |[red, green, blue]: [u8; 3]| [red, green, blue, 255].map(|channel| f32::from(channel) / 255.0);
-        let outline_px = outline_px(view, display);
-        let ring_count = match (outline_px > 0.0, self.layers.has_emphasis()) {
-            (false, _) => 0,
-            (true, false) => 8,
-            (true, true) => 16,
-        };
-        let texels_per_px = 1.0 / scale / f64::from(1_u32 << tiles.level);
-        let reach = f64::from(outline_px) * f64::from(ring_count / 8) * texels_per_px;
-        let near_marks = match reach.ceil() {
-            reach if reach <= f64::from(CLOSE_TEXELS) => CLOSE,
-            reach if reach <= f64::from(FAR_TEXELS) => FAR,
-            _ => 0,
-        };
         FrameUniforms {
             origin_px: view.origin_px().map(|value| value as f32),
-            texels_per_px: texels_per_px as f32,
+            texels_per_px: (1.0 / scale / f64::from(1_u32 << tiles.level)) as f32,
             scale: scale as f32,
             level_size: [size.width as i32, size.height as i32],
             page_first: [tiles.x.start as i32, tiles.y.start as i32],
@@ -699,10 +670,7 @@ impl CanvasRenderer {
             brightness: tone.brightness,
             gamma_exponent: 1.0 / tone.gamma.max(1e-3),
             fill_opacity: regions.fill_opacity,
-            outline_px,
-            near_marks,
-            ring_count,
-            padding: [0; 2],
+            outline_px: outline_px(view, display),
             grid_opacity: if has_grid {
                 (grid * GRID_OPACITY) as f32
             } else {
@@ -728,29 +696,9 @@ fn outline_px(view: &ViewTransform, display: &DisplaySettings) -> f32 {
 fn invalidate(tiles: &mut TileCache, image_size: ImageSize, in_view: &TileRange, changed: PixelRect) {
     let coarsest = level_count(image_size) - 1;
     tiles.invalidate(
-        |level| {
-            grown(
-                level_rect(changed, level),
-                FAR_TEXELS,
-                level_size(image_size, level),
-            )
-        },
+        |level| level_rect(changed, level),
         |key| key.level == coarsest || in_view.contains(key),
     );
-}
-
-/// `rect` with `margin` texels around it, as far as a level of `size` goes.
-fn grown(rect: PixelRect, margin: u32, size: ImageSize) -> PixelRect {
-    let (x, y) = (rect.x.saturating_sub(margin), rect.y.saturating_sub(margin));
-    let right = rect.right().saturating_add(margin).min(size.width);
-    let bottom = rect.bottom().saturating_add(margin).min(size.height);
-    PixelRect::new(x, y, right.saturating_sub(x), bottom.saturating_sub(y))
-}
-
-/// The set at the first texel of `rect`, of sets row by row in `outer`.
-fn set_in(sets: &[SetId], outer: PixelRect, rect: PixelRect) -> SetId {
-    let index = (rect.y - outer.y) as usize * outer.width as usize + (rect.x - outer.x) as usize;
-    sets.get(index).copied().unwrap_or(EMPTY_SET)
 }
 
 const fn max_tiles() -> u32 {

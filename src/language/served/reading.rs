@@ -99,9 +99,11 @@ impl AnswerReader {
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Read, LanguageError> {
         let most = self.most_bytes();
         self.bytes = self.bytes.saturating_add(bytes.len());
+        let mut bytes = bytes;
         if matches!(self.form, Form::Unknown) {
-            let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) else {
-                // Signs of life before the answer.
+            // White space before the answer is a sign of life, and no part of it however the bytes are cut.
+            bytes = bytes.trim_ascii_start();
+            let Some(first) = bytes.first() else {
                 return Ok(Read::More);
             };
             self.form = match first {
