@@ -399,7 +399,7 @@ impl StudioApp {
             egui::Area::new(egui::Id::unique("hint"))
                 .fixed_pos(rect.left_bottom() + egui::vec2(12.0, -12.0))
                 .pivot(egui::Align2::LEFT_BOTTOM)
-                .show(ui.ctx(), |ui| self.hint_ui(ui));
+                .show(ui.ctx(), |ui| self.hint_ui(ui, rect.width() - 40.0));
         }
     }
 

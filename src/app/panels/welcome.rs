@@ -68,7 +68,7 @@ impl StudioApp {
     }
 
     /// The three steps of the first start, until they are closed.
-    pub(in crate::app) fn hint_ui(&mut self, ui: &mut Ui) {
+    pub(in crate::app) fn hint_ui(&mut self, ui: &mut Ui, width: f32) {
         let locale = self.locale;
         let key = |command| keys::shown_key(&self.settings, command);
         let steps = [
@@ -80,7 +80,7 @@ impl StudioApp {
         egui::Frame::group(ui.style())
             .fill(ui.visuals().window_fill)
             .show(ui, |ui| {
-                ui.set_max_width(520.0);
+                ui.set_max_width(width.min(520.0));
                 for (number, (key, text)) in steps.iter().enumerate() {
                     ui.horizontal(|ui| {
                         ui.label(
