@@ -100,7 +100,7 @@ struct Unsaved {
 #[derive(Debug)]
 struct PendingSave {
     path: PathBuf,
-    mark: Mark,
+    number: u64,
 }
 
 /// The window's wish to be woken.
@@ -398,11 +398,17 @@ impl Session {
     }
 
     fn send_save(&mut self, path: PathBuf, document: Arc<Document>, mark: Mark) {
+        let number = self.request_id();
         self.pending.push(PendingSave {
             path: path.clone(),
-            mark,
+            number,
         });
-        self.ask_files(FileRequest::Save { path, document, mark });
+        self.ask_files(FileRequest::Save {
+            path,
+            document,
+            mark,
+            number,
+        });
     }
 
     /// Whether everything is on disk, so that the program may end.
@@ -555,8 +561,14 @@ impl Session {
                 path,
                 document,
                 mark,
+                number,
                 saved,
-            } => self.on_saved(&path, &document, mark, &saved),
+            } => {
+                // An earlier version that waited was replaced by this one.
+                self.pending
+                    .retain(|pending| pending.path != path || pending.number > number);
+                self.on_saved(&path, &document, mark, &saved);
+            }
             FileEvent::SaveFailed {
                 path,
                 document,
@@ -598,16 +610,6 @@ impl Session {
     }
 
     fn on_saved(&mut self, path: &Path, document: &Document, mark: Mark, saved: &Saved) {
-        // An earlier version that waited was replaced by this one.
-        let place = self
-            .pending
-            .iter()
-            .position(|pending| pending.path == path && pending.mark == mark);
-        let mut number = 0;
-        self.pending.retain(|pending| {
-            number += 1;
-            pending.path != path || place.is_none_or(|place| number > place + 1)
-        });
         let is_last = self.pending.iter().all(|pending| pending.path != path);
         let mut details = sentences(&saved.conflicts);
         if let Some(open) = self.open.as_mut().filter(|open| open.path == path) {

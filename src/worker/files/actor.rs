@@ -29,7 +29,7 @@ pub(super) struct Actor {
     has_index_work: bool,
     /// Sidecars of open images, as they were last read or written.
     sidecars: HashMap<PathBuf, Sidecar>,
-    saves: VecDeque<(PathBuf, Arc<Document>, Mark)>,
+    saves: VecDeque<(PathBuf, Arc<Document>, Mark, u64)>,
     urgent: VecDeque<FileRequest>,
     page: Option<Range<usize>>,
     prefetch: VecDeque<PathBuf>,
@@ -109,9 +109,14 @@ impl Actor {
     /// Puts a request in its place, and drops what it replaces.
     fn sort(&mut self, request: FileRequest) {
         match request {
-            FileRequest::Save { path, document, mark } => {
+            FileRequest::Save {
+                path,
+                document,
+                mark,
+                number,
+            } => {
                 self.saves.retain(|(waiting, ..)| *waiting != path);
-                self.saves.push_back((path, document, mark));
+                self.saves.push_back((path, document, mark, number));
             }
             FileRequest::OpenImage {
                 path,
@@ -157,8 +162,8 @@ impl Actor {
 
     /// Does the most important thing; `false` if there is nothing to do.
     fn step(&mut self, is_open: bool) -> bool {
-        if let Some((path, document, mark)) = self.saves.pop_front() {
-            self.save(path, document, mark);
+        if let Some((path, document, mark, number)) = self.saves.pop_front() {
+            self.save(path, document, mark, number);
         } else if !is_open {
             return false;
         } else if let Some(request) = self.urgent.pop_front() {
@@ -304,7 +309,7 @@ impl Actor {
         }
     }
 
-    fn save(&mut self, path: PathBuf, document: Arc<Document>, mark: Mark) {
+    fn save(&mut self, path: PathBuf, document: Arc<Document>, mark: Mark, number: u64) {
         let Some(sidecar) = self.sidecars.get_mut(&path) else {
             let reason = format!(
                 "the annotations were not read, so they are not overwritten: {}",
@@ -323,6 +328,7 @@ impl Actor {
                     path,
                     document,
                     mark,
+                    number,
                     saved,
                 });
             }

@@ -65,6 +65,8 @@ pub enum FileRequest {
         document: Arc<Document>,
         /// Returned with the answer.
         mark: Mark,
+        /// Counts the saves; returned with the answer.
+        number: u64,
     },
     /// Look whether others changed the annotations of an open image.
     Refresh {
@@ -153,6 +155,8 @@ pub enum FileEvent {
         document: Arc<Document>,
         /// The mark of the request.
         mark: Mark,
+        /// The number of the request; earlier ones of this image are done with too.
+        number: u64,
         /// What others had changed.
         saved: Saved,
     },

@@ -147,9 +147,9 @@ impl MaskModel for ScriptedModel {
         report: &mut dyn FnMut(&TokenizeProgress) -> bool,
     ) -> Result<TokenizeSummary, String> {
         let mut summary = TokenizeSummary::default();
-        for done in 0..50 {
+        for done in 0..600 {
             summary.progress = TokenizeProgress {
-                total: 50,
+                total: 600,
                 done,
                 ..TokenizeProgress::default()
             };
