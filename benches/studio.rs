@@ -5,12 +5,12 @@
 //! apart. Without arguments: 2,000 regions on 8,000 x 8,000 pixels, then 10 to 10,000 regions, then 1 to 400 megapixels.
 
 use std::error::Error;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use eframe::egui::{
-    self, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, pos2,
-    vec2,
+    Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, TouchPhase, pos2, vec2,
 };
 use egui_kittest::Harness;
 use samtok::app::{StartOptions, StudioApp};
@@ -44,13 +44,18 @@ fn main() -> Result<(), AnyError> {
     let mut rows = Vec::new();
     for (side, count) in regions.iter().take(wanted.unwrap_or(regions.len())) {
         let row = measure(*side, *count)?;
-        eprintln!("{row}");
+        writeln!(std::io::stderr(), "{row}")?;
         rows.push(row);
     }
-    println!("{:#}", json!({"frames": FRAMES, "cases": rows}));
+    let results = json!({"frames": FRAMES, "cases": rows});
+    writeln!(std::io::stdout(), "{results:#}")?;
     Ok(())
 }
 
+#[expect(
+    clippy::expect_used,
+    reason = "the harness asks for an app, and without one there is nothing to time"
+)]
 fn measure(side: u32, count: usize) -> Result<Value, AnyError> {
     let folder = tempfile::tempdir()?;
     let image = folder.path().join("image.png");
@@ -67,7 +72,7 @@ fn measure(side: u32, count: usize) -> Result<Value, AnyError> {
         .allow_missing_glyphs()
         .wgpu()
         .build_eframe(move |context| {
-            StudioApp::new(context, options, |choice| load_tokenizer(choice)).expect("the app starts")
+            StudioApp::new(context, options, load_tokenizer).expect("the app starts")
         });
     let first_frame_ms = ms(start.elapsed());
     let mut longest_frame_ms = 0.0_f64;
