@@ -402,37 +402,27 @@ impl Session {
 
     /// Joins a shape to the active region, or makes a region of it where none is meant.
     pub fn commit(&mut self, patch: &Patch, combine: Combine, source: &str) {
-        let Some(open) = self.open_mut() else { return };
-        let Some((region, mask)) = open
-            .active()
-            .cloned()
-            .zip(open.active_mask())
-            .filter(|_| combine != Combine::Replace)
-        else {
-            if matches!(combine, Combine::Replace | Combine::Add)
-                && let Ok(mask) = patch.to_mask(open.size())
-                && !mask.is_empty()
-            {
-                self.add_region(&mask, source);
-            }
-            return;
-        };
-        let mut changed = (*mask).clone();
-        drop(mask);
-        patch.apply(&mut changed, combine);
-        self.apply(mask_edit(&region, &changed.to_rle()).into_iter().collect());
+        let Some(open) = self.open() else { return };
+        if combine != Combine::Replace && open.active().is_some() {
+            self.replace_active(patch, combine);
+        } else if matches!(combine, Combine::Replace | Combine::Add)
+            && let Ok(mask) = patch.to_mask(open.size())
+            && !mask.is_empty()
+        {
+            self.add_region(&mask, source);
+        }
     }
 
     /// Changes the mask of the active region.
     pub fn replace_active(&mut self, patch: &Patch, combine: Combine) {
         let Some(open) = self.open_mut() else { return };
-        let Some((region, mask)) = open.active().cloned().zip(open.active_mask()) else {
-            return;
-        };
+        let Some(mask) = open.active_mask() else { return };
         let mut changed = (*mask).clone();
-        drop(mask);
         patch.apply(&mut changed, combine);
-        self.apply(mask_edit(&region, &changed.to_rle()).into_iter().collect());
+        let edit = open
+            .active()
+            .and_then(|region| mask_edit(region, &changed.to_rle()));
+        self.apply(edit.into_iter().collect());
     }
 
     /// Gives the selected regions a label.
