@@ -8,6 +8,7 @@ use super::state::{Dialog, PathWish, Tab};
 use super::{StudioApp, keys, theme};
 use crate::command::Command;
 use crate::interchange::Format;
+use crate::session::OpenDocument;
 use crate::settings::{Language, Theme};
 use crate::tools::ToolKey;
 use crate::worker::batch::Exchange;
@@ -82,14 +83,7 @@ impl StudioApp {
             let Some(tool_key) = canvas::tool_key(key) else {
                 continue;
             };
-            let is_taken = self.canvas.key(
-                tool_key,
-                modifiers,
-                &mut self.session,
-                &mut self.tools,
-                &mut self.state,
-            );
-            if is_taken {
+            if self.tool_key(tool_key, modifiers) {
                 ctx.input_mut(|input| input.consume_key(modifiers, key));
             } else if tool_key == ToolKey::Cancel {
                 self.escape();
@@ -97,6 +91,11 @@ impl StudioApp {
                 self.queue.push(Command::Delete);
             }
         }
+    }
+
+    /// Passes a key to the tool in use; whether it had a use for it.
+    fn tool_key(&mut self, key: ToolKey, modifiers: egui::Modifiers) -> bool {
+        self.with_canvas(|canvas, hands| canvas.key(key, modifiers, hands))
     }
 
     /// Escape with nothing to give up: found words go, then the selection.
@@ -115,14 +114,7 @@ impl StudioApp {
 
     /// Takes the mask that smart select proposes.
     pub(super) fn accept_proposal(&mut self) {
-        let modifiers = egui::Modifiers::NONE;
-        self.canvas.key(
-            ToolKey::Accept,
-            modifiers,
-            &mut self.session,
-            &mut self.tools,
-            &mut self.state,
-        );
+        self.tool_key(ToolKey::Accept, egui::Modifiers::NONE);
     }
 
     /// Pastes regions, or shows the masks of words in the text.
@@ -152,8 +144,7 @@ impl StudioApp {
     fn run(&mut self, ctx: &egui::Context, command: Command) {
         if let Some((kind, _)) = TOOLS.iter().find(|(_, of)| *of == command) {
             let answer = self.tools.choose(*kind);
-            self.canvas
-                .respond(answer, &mut self.session, &mut self.tools, &mut self.state);
+            self.with_canvas(|canvas, hands| canvas.respond(answer, hands));
             return;
         }
         if let Some((combine, _)) = COMBINES.iter().find(|(_, of)| *of == command) {
@@ -354,11 +345,10 @@ impl StudioApp {
         match command {
             Command::ShowRebuilt => Some(self.state.shows_rebuilt),
             Command::ToggleMasks => Some(!self.state.hides_masks),
-            Command::ToggleHidden => open.map(|open| {
-                open.active()
-                    .is_some_and(|region| open.hidden.contains(&region.id))
-            }),
-            Command::Solo => open.map(|open| open.is_solo),
+            Command::ToggleHidden => {
+                open.map(|open| open.active().is_some_and(|region| open.is_hidden(&region.id)))
+            }
+            Command::Solo => open.map(OpenDocument::is_solo),
             Command::ToggleGrid => Some(self.settings.has_grid),
             Command::Adjust => Some(self.state.adjusts),
             _ => None,

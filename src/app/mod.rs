@@ -6,7 +6,6 @@
 
 mod accessible;
 mod canvas;
-mod canvas_overlay;
 mod commands;
 mod dialogs;
 mod keys;
@@ -38,7 +37,7 @@ use crate::settings::{LastView, Settings};
 use crate::tools::{ToolKind, Toolbox};
 use crate::worker::files::FileOptions;
 use crate::worker::network::{ModelChoice, NetworkOptions, load_tokenizer};
-use canvas::Canvas;
+use canvas::{Canvas, Hands};
 use mask_pictures::MaskPictures;
 use native_dialog::NativeDialog;
 use notifications::Notifications;
@@ -174,7 +173,7 @@ impl StudioApp {
             settings,
             settings_path: options.settings,
             state: UiState::default(),
-            canvas: Canvas::new(),
+            canvas: Canvas::default(),
             tools: Toolbox::default(),
             thumbnails: Thumbnails::default(),
             pictures: MaskPictures::default(),
@@ -379,16 +378,20 @@ impl StudioApp {
         }
     }
 
+    /// Lets the canvas work with everything it needs.
+    fn with_canvas<R>(&mut self, work: impl FnOnce(&mut Canvas, &mut Hands<'_>) -> R) -> R {
+        let mut hands = Hands {
+            session: &mut self.session,
+            tools: &mut self.tools,
+            state: &mut self.state,
+            settings: &self.settings,
+        };
+        work(&mut self.canvas, &mut hands)
+    }
+
     fn canvas_ui(&mut self, ui: &mut Ui) {
-        self.canvas.pan(ui.ctx());
         let rect = ui.available_rect_before_wrap();
-        self.canvas.ui(
-            ui,
-            &mut self.session,
-            &mut self.tools,
-            &mut self.state,
-            &self.settings,
-        );
+        self.with_canvas(|canvas, hands| canvas.ui(ui, hands));
         if self.session.found.is_some() {
             self.found_words_ui(ui.ctx(), rect);
         }

@@ -139,7 +139,7 @@ pub(super) struct UiState {
     /// The shown image for which the list was scrolled.
     pub(super) scrolled_for: u64,
     /// The pixel under the pointer, with its samples.
-    pub(super) pixel: Option<(u32, u32, [u8; 3])>,
+    pub(super) pixel: Option<(u32, u32, Vec<f64>)>,
 }
 
 impl UiState {

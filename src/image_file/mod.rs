@@ -60,6 +60,29 @@ pub struct RgbImage {
     pub pixels: Vec<u8>,
 }
 
+/// An upright image in 16 bits; 65535 is white.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeepSamples {
+    /// 1 for grey, 3 for red, green, blue.
+    pub channels: usize,
+    /// Rows from the top, interleaved: `channels * width * height` samples. Samples that have no agreed white, such as
+    /// floats, are stretched as [`read_rgb`] does it.
+    pub values: Vec<u16>,
+    /// What 0 and 65535 stand for in the file, for each channel.
+    pub ranges: Vec<[f64; 2]>,
+    /// Whether the file has whole numbers only.
+    pub is_whole: bool,
+}
+
+/// An upright image in the forms that the window needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodedImage {
+    /// What the network sees.
+    pub rgb: RgbImage,
+    /// The samples of a file with more than 8 bits.
+    pub deep: Option<DeepSamples>,
+}
+
 /// Reads the image at `path`, upright and in 8-bit RGB.
 ///
 /// Samples become 8-bit the way Pillow's `convert("RGB")` does it: transparency is dropped (the colours stored under
@@ -79,6 +102,18 @@ pub fn read_rgb(path: &Path, limits: &Limits) -> Result<RgbImage, ImageFileError
 /// [`ImageFileError`], whatever the bytes are.
 pub fn decode_rgb(bytes: &[u8], path: &Path, limits: &Limits) -> Result<RgbImage, ImageFileError> {
     Ok(decode::raster(bytes, path, limits)?.into_rgb())
+}
+
+/// [`decode_rgb`] with the finer samples of the file, where it has them, for looking at them.
+///
+/// # Errors
+/// [`ImageFileError`], whatever the bytes are.
+pub fn decode(bytes: &[u8], path: &Path, limits: &Limits) -> Result<DecodedImage, ImageFileError> {
+    let raster = decode::raster(bytes, path, limits)?;
+    Ok(DecodedImage {
+        deep: raster.deep(),
+        rgb: raster.into_rgb(),
+    })
 }
 
 /// The bytes of an image file, for a caller that needs them besides the pixels (to hash them, say).

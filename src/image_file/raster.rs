@@ -1,10 +1,12 @@
 //! Decoded samples in the depth of their file: turned upright, made RGB for the network or grey for masks.
 
+use std::borrow::Cow;
+
 use image::metadata::Orientation;
 use rayon::prelude::*;
 
-use super::RgbImage;
 use super::decode::oriented_size;
+use super::{DeepSamples, RgbImage};
 use crate::geometry::ImageSize;
 
 /// Samples of one image, interleaved, row by row; never without pixels.
@@ -53,13 +55,35 @@ impl Raster {
         }
     }
 
+    /// The samples in 16 bits where the file has more than 8, alpha dropped.
+    pub(super) fn deep(&self) -> Option<DeepSamples> {
+        const ALL: [[f64; 2]; 4] = [[0.0, u16::MAX as f64]; 4];
+        let (values, ranges, is_whole) = match &self.samples {
+            Samples::U8(_) => return None,
+            Samples::U16(samples) => (Cow::Borrowed(samples), ALL, true),
+            Samples::Measured(samples) => (
+                Cow::Owned(stretched(samples, self.channels, to_word)),
+                finite_ranges(samples, self.channels),
+                samples.par_iter().all(|sample| sample.fract() == 0.0),
+            ),
+        };
+        let kept = if self.channels < 3 { 1 } else { 3 };
+        let pixels = values.chunks_exact(self.channels);
+        Some(DeepSamples {
+            channels: kept,
+            values: pixels.flat_map(|pixel| &pixel[..kept]).copied().collect(),
+            ranges: ranges[..kept].to_vec(),
+            is_whole,
+        })
+    }
+
     /// The image in 8-bit RGB, alpha dropped.
     pub(super) fn into_rgb(self) -> RgbImage {
         let channels = self.channels;
         let bytes = match self.samples {
             Samples::U8(samples) => samples,
             Samples::U16(samples) => samples.into_par_iter().map(high_byte).collect(),
-            Samples::Measured(samples) => stretched(&samples, channels),
+            Samples::Measured(samples) => stretched(&samples, channels, to_byte),
         };
         let pixels = match channels {
             3 => bytes,
@@ -92,7 +116,7 @@ impl Raster {
                 white: u16::MAX,
             },
             Samples::Measured(samples) => Grey {
-                values: luma(&stretched(samples, self.channels), self.channels),
+                values: luma(&stretched(samples, self.channels, to_byte), self.channels),
                 white: 255,
             },
         }
@@ -113,7 +137,7 @@ impl Raster {
                 white: u16::MAX,
             },
             Samples::Measured(samples) => Grey {
-                values: alpha(&stretched(samples, self.channels), self.channels),
+                values: alpha(&stretched(samples, self.channels, to_byte), self.channels),
                 white: 255,
             },
         };
@@ -169,30 +193,43 @@ fn alpha<T: Copy + Into<u64>>(samples: &[T], channels: usize) -> Vec<u16> {
         .collect()
 }
 
-/// Every channel stretched from its smallest to its largest finite value; what is not a number becomes black.
-fn stretched(samples: &[f32], channels: usize) -> Vec<u8> {
-    let mut ranges = [(f32::INFINITY, f32::NEG_INFINITY); 4];
-    for pixel in samples.chunks_exact(channels) {
-        for ((low, high), &sample) in ranges.iter_mut().zip(pixel) {
-            if sample.is_finite() {
-                *low = low.min(sample);
-                *high = high.max(sample);
-            }
-        }
-    }
+/// A share of white in 8 bits.
+fn to_byte(share: f64) -> u8 {
+    (share * f64::from(u8::MAX)).round() as u8
+}
+
+/// A share of white in 16 bits.
+fn to_word(share: f64) -> u16 {
+    (share * f64::from(u16::MAX)).round() as u16
+}
+
+/// Every channel stretched from its smallest to its largest finite value, 0 to 1; what is not a number becomes black.
+fn stretched<T: Send>(samples: &[f32], channels: usize, sample_of: fn(f64) -> T) -> Vec<T> {
+    let ranges = finite_ranges(samples, channels);
     let stretch = |(index, &sample): (usize, &f32)| {
-        let (low, high) = ranges[index % channels];
+        // In f64 the span of the largest floats does not overflow.
+        let [low, high] = ranges[index % channels];
         if low < high {
-            // In f64 the span of the largest floats does not overflow.
-            let (low, high) = (f64::from(low), f64::from(high));
-            ((f64::from(sample) - low) / (high - low) * 255.0).round() as u8
-        } else if sample > 0.0 {
-            255
+            sample_of((f64::from(sample) - low) / (high - low))
         } else {
-            0
+            sample_of(if sample > 0.0 { 1.0 } else { 0.0 })
         }
     };
     samples.par_iter().enumerate().map(stretch).collect()
+}
+
+/// The smallest and largest finite value of each channel; the first above the second where there is none.
+fn finite_ranges(samples: &[f32], channels: usize) -> [[f64; 2]; 4] {
+    let mut ranges = [[f64::INFINITY, f64::NEG_INFINITY]; 4];
+    for pixel in samples.chunks_exact(channels) {
+        for ([low, high], &sample) in ranges.iter_mut().zip(pixel) {
+            if sample.is_finite() {
+                *low = low.min(sample.into());
+                *high = high.max(sample.into());
+            }
+        }
+    }
+    ranges
 }
 
 /// `samples` of an image of `size`, turned upright.

@@ -128,6 +128,28 @@ fn every_depth_becomes_the_documented_rgb() {
 }
 
 #[test]
+fn fine_samples_are_kept_for_looking_at() {
+    let deep = |bytes: &[u8]| {
+        decode(bytes, Path::new("sample"), &Limits::default())
+            .unwrap()
+            .deep
+    };
+    let pixel = image::Rgba([1_u16, 256, 65535, 7]);
+    let png = DynamicImage::ImageRgba16(image::ImageBuffer::from_pixel(1, 1, pixel));
+    let png = deep(&encoded(&png, ImageFormat::Png)).unwrap();
+    assert_eq!((png.channels, &png.values[..]), (3, &[1, 256, 65535][..]));
+    assert_eq!(png.ranges, [[0.0, 65535.0]; 3]);
+    // Twelve bits of a camera: the whole range is used, and the file's numbers can be told.
+    let tiff = Tiff::grey(3, 1, 16, 1).file(&[100, 0, 200, 0, 0, 16]);
+    let tiff = deep(&tiff).unwrap();
+    assert_eq!((tiff.channels, tiff.values[0], tiff.values[2]), (1, 0, 65535));
+    assert_eq!((&tiff.ranges[..], tiff.is_whole), (&[[100.0, 4096.0]][..], true));
+    let float = deep(&Tiff::grey(2, 1, 32, 3).file(&le_bytes(&[-0.5, 2.0]))).unwrap();
+    assert_eq!((&float.values[..], float.is_whole), (&[0, 65535][..], false));
+    assert_eq!(deep(&encoded(&gradient(3, 3), ImageFormat::Png)), None);
+}
+
+#[test]
 fn every_exif_orientation_is_applied() {
     // Four flat quarters survive JPEG: dark grey, light grey / mid grey, white, on 32 x 16 pixels.
     let quarters = image::GrayImage::from_fn(32, 16, |x, y| {

@@ -117,14 +117,15 @@ impl PicturePyramid {
         self.size
     }
 
-    /// Bytes that the halved copies take besides the image itself.
+    /// Bytes that this takes besides an 8-bit image that it shares.
     #[must_use]
     pub fn extra_bytes(&self) -> usize {
-        let bytes = |samples: &Samples| match samples {
+        let bytes = |(level, samples): (usize, &Samples)| match samples {
+            Samples::Rgb8(_) if level == 0 => 0,
             Samples::Rgb8(image) => image.pixels.len(),
             Samples::Gray16(samples) | Samples::Rgb16(samples) => 2 * samples.len(),
         };
-        self.levels.iter().skip(1).map(bytes).sum()
+        self.levels.iter().enumerate().map(bytes).sum()
     }
 
     /// The samples of the image itself, for tools that read values.

@@ -163,7 +163,10 @@ fn a_tile_that_does_not_exist_is_empty() {
         let (tile, bytes) = pyramid.tile(TileKey { level, x, y });
         assert!(tile.area() == 0 && bytes.is_empty(), "{level} {x} {y}");
     }
-    assert_eq!(pyramid.extra_bytes(), 2 * 150 * 5);
+    // An 8-bit image is shared; samples of 16 bits are its own.
+    assert_eq!(pyramid.extra_bytes(), 2 * (3000 + 150 * 5));
+    let pyramid = PicturePyramid::new(size, of_kind(0, size, &vec![5; 9000])).unwrap();
+    assert_eq!(pyramid.extra_bytes(), 3 * 150 * 5);
 }
 
 #[test]

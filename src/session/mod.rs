@@ -15,6 +15,7 @@ mod preview;
 mod proposal;
 pub mod regions;
 mod saving;
+mod selection;
 #[cfg(test)]
 mod tests;
 pub mod words;

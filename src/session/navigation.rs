@@ -254,7 +254,7 @@ impl Session {
     }
 
     /// Reads the neighbours of the image on screen.
-    fn read_ahead(&mut self) {
+    pub(super) fn read_ahead(&mut self) {
         let Some((list, open)) = self.list.as_ref().zip(self.open.as_ref()) else {
             return;
         };

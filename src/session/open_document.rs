@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::selection::Selection;
 use crate::dataset::history::{History, Mark};
 use crate::dataset::{Document, Edit, EditError, ImageRef, MaskChange, Region, RegionChange, Timestamp};
 use crate::geometry::{ImageSize, PixelRect};
@@ -60,12 +61,7 @@ pub struct OpenDocument {
     pub path: PathBuf,
     /// Its pixels.
     pub image: Arc<OpenedImage>,
-    /// Ids of the selected regions, the last one first in mind.
-    selected: Vec<String>,
-    /// Ids of regions that are not shown.
-    pub hidden: HashSet<String>,
-    /// Whether only the selected regions are shown.
-    pub is_solo: bool,
+    pub(super) selection: Selection,
     /// Masks that the words give back, by region.
     pub rebuilt: HashMap<String, Rebuilt>,
     /// Masks whose words were asked for and have not come, by region.
@@ -100,9 +96,7 @@ impl OpenDocument {
         Self {
             path,
             image,
-            selected: Vec::new(),
-            hidden: HashSet::new(),
-            is_solo: false,
+            selection: Selection::default(),
             rebuilt: HashMap::new(),
             asked_words: HashMap::new(),
             replaces_words: HashSet::new(),
@@ -151,54 +145,6 @@ impl OpenDocument {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         matches!(self.save, SaveState::ReadOnly(_))
-    }
-
-    // ---- selection
-
-    /// Ids of the selected regions in the order of selection.
-    #[must_use]
-    pub fn selected(&self) -> &[String] {
-        &self.selected
-    }
-
-    /// Whether a region is selected.
-    #[must_use]
-    pub fn is_selected(&self, id: &str) -> bool {
-        self.selected.iter().any(|selected| selected == id)
-    }
-
-    /// The region that was selected last.
-    #[must_use]
-    pub fn active(&self) -> Option<&Region> {
-        self.document.region(self.selected.last()?)
-    }
-
-    /// Selects regions and nothing else.
-    pub fn select(&mut self, ids: impl IntoIterator<Item = String>) {
-        self.selected.clear();
-        for id in ids {
-            if self.document.region(&id).is_some() && !self.is_selected(&id) {
-                self.selected.push(id);
-            }
-        }
-    }
-
-    /// Adds a region to the selection, or takes it out.
-    pub fn toggle_selected(&mut self, id: &str) {
-        if self.is_selected(id) {
-            self.selected.retain(|selected| selected != id);
-        } else if self.document.region(id).is_some() {
-            self.selected.push(id.to_owned());
-        }
-    }
-
-    /// Whether a region is drawn.
-    #[must_use]
-    pub fn is_visible(&self, id: &str) -> bool {
-        if self.is_solo && !self.selected.is_empty() {
-            return self.is_selected(id);
-        }
-        !self.hidden.contains(id)
     }
 
     // ---- changes
@@ -251,9 +197,13 @@ impl OpenDocument {
             self.history.redo(&mut self.document, now)
         };
         self.changed();
-        let document = &self.document;
-        self.selected.retain(|id| document.region(id).is_some());
+        self.retain_selected();
         stepped
+    }
+
+    /// Forgets the selection of regions that are gone.
+    pub(super) fn retain_selected(&mut self) {
+        self.selection.retain(&self.document);
     }
 
     fn changed(&mut self) {
@@ -272,7 +222,7 @@ impl OpenDocument {
 
     /// The mask of the active region in pixels, with the stroke that is being made.
     pub fn active_mask(&mut self) -> Option<Arc<Mask>> {
-        let region = self.document.region(self.selected.last()?)?;
+        let region = self.document.region(self.selected().last()?)?;
         if self
             .raster
             .as_ref()
@@ -432,10 +382,9 @@ impl OpenDocument {
         };
         let before = std::mem::replace(&mut self.document, merged.document);
         self.history.merged(&before, &self.document);
-        let document = &self.document;
-        self.selected.retain(|id| document.region(id).is_some());
+        self.retain_selected();
         self.revision += 1;
-        if document != theirs {
+        if self.document != *theirs {
             self.changed();
         }
         merged.conflicts.iter().map(ToString::to_string).collect()

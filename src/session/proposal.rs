@@ -53,6 +53,14 @@ pub struct FoundMask {
     pub is_accepted: bool,
 }
 
+impl FoundMask {
+    /// What is shown of it until it is a region.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Mask> {
+        self.mask.as_deref().filter(|_| !self.is_accepted)
+    }
+}
+
 /// Masks of a text that was pasted or dropped.
 #[derive(Debug)]
 pub struct FoundWords {

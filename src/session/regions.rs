@@ -109,19 +109,13 @@ impl Session {
             Command::ToggleHidden => {
                 if let Some(open) = self.open_mut() {
                     let ids: Vec<String> = open.selected().to_vec();
-                    let hides = ids.iter().any(|id| !open.hidden.contains(id));
-                    for id in ids {
-                        if hides {
-                            open.hidden.insert(id);
-                        } else {
-                            open.hidden.remove(&id);
-                        }
-                    }
+                    let hides = ids.iter().any(|id| !open.is_hidden(id));
+                    open.set_hidden(ids, hides);
                 }
             }
             Command::Solo => {
                 if let Some(open) = self.open_mut() {
-                    open.is_solo = !open.is_solo;
+                    open.set_solo(!open.is_solo());
                 }
             }
             _ => return false,

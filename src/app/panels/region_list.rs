@@ -36,7 +36,7 @@ impl StudioApp {
             ui.strong(locale.text("Regions"));
             ui.weak(count.to_string());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let mut is_solo = open.is_solo;
+                let mut is_solo = open.is_solo();
                 let solo = ui.toggle_value(&mut is_solo, locale.text("Solo"));
                 clicks_solo = self.with_tip(solo, Command::Solo).clicked();
             });
@@ -69,9 +69,8 @@ impl StudioApp {
             Some(Clicked::Select { id, extends: true }) => open.toggle_selected(&id),
             Some(Clicked::Select { id, extends: false }) => open.select([id]),
             Some(Clicked::Hide(id)) => {
-                if !open.hidden.remove(&id) {
-                    open.hidden.insert(id);
-                }
+                let is_hidden = open.is_hidden(&id);
+                open.set_hidden([id], !is_hidden);
             }
             Some(Clicked::Edit) => self.open_label_dialog(),
             Some(Clicked::Mention(id)) => {
@@ -128,7 +127,7 @@ fn region_row_ui(
     if response.hovered() {
         state.hovered = Some(region.id.clone());
     }
-    let is_hidden = open.hidden.contains(&region.id);
+    let is_hidden = open.is_hidden(&region.id);
     let swatch = Rect::from_min_size(pos2(rect.left() + 4.0, rect.top() + 6.0), vec2(8.0, ROW - 12.0));
     let color = theme::color(color_of(region).rgb);
     ui.painter().rect_filled(

@@ -26,13 +26,10 @@ impl StudioApp {
                     ui.separator();
                     ui.weak(format!("{} × {}", open.size().width, open.size().height));
                 }
-                if let Some((x, y, [red, green, blue])) = self.state.pixel {
+                if let Some((x, y, samples)) = &self.state.pixel {
+                    let samples: String = samples.iter().map(|sample| sample_text(*sample)).collect();
                     ui.separator();
-                    ui.label(
-                        RichText::new(format!("{x}, {y}   {red:3} {green:3} {blue:3}"))
-                            .monospace()
-                            .small(),
-                    );
+                    ui.label(RichText::new(format!("{x}, {y}  {samples}")).monospace().small());
                 }
             });
         });
@@ -174,5 +171,14 @@ impl StudioApp {
                 ui.label(text).on_hover_text(reason);
             }
         }
+    }
+}
+
+/// A sample of the pixel under the pointer; whole numbers take the same room while they have three digits.
+fn sample_text(sample: f64) -> String {
+    if sample.fract() == 0.0 {
+        format!(" {sample:3}")
+    } else {
+        format!(" {sample:.4}")
     }
 }

@@ -33,6 +33,10 @@ struct Frame {
     outline_px: f32,
     grid_opacity: f32,
     checker_px: f32,
+    // Marks of a texel, of which any means that outlines may be near; 0 if they may be near everywhere.
+    near_marks: u32,
+    // Places around a pixel that are looked at: 0 without outlines, 16 with emphasised regions, otherwise 8.
+    ring_count: u32,
     backdrop: array<vec4<f32>, 2>,
 }
 
@@ -52,6 +56,9 @@ const SOLO: u32 = 16u;
 const NO_OUTLINE: u32 = 32u;
 const EMPHASISED: u32 = 6u;
 
+// A texel of a mask tile: the number of its set, and marks above.
+const SET_MASK: u32 = 0x3fffffffu;
+
 const TILE_BITS: u32 = 8u;
 const TILE_MASK: i32 = 255;
 const SLOTS_PER_ROW: u32 = 32u;
@@ -67,6 +74,8 @@ const HOVERED_FILL: f32 = 0.2;
 const HALO_OPACITY: f32 = 0.7;
 // Moves the middle of a physical pixel off an edge between texels that it lies on, where rounding would decide.
 const NUDGE_PX: f32 = 0.0009765625;
+// Texels outside the image up to which an outline may reach where marks are used.
+const REACH: i32 = 10;
 
 @group(0) @binding(0) var<uniform> frame: Frame;
 @group(0) @binding(1) var pages: texture_2d<u32>;
@@ -113,6 +122,7 @@ fn picture_texel(wanted: vec2<i32>) -> vec4<f32> {
     return vec4<f32>(select(color, color.rrr, has(GRAY)), 1.0);
 }
 
+// One texel or the four around, weighted: branches cost a software adapter both ways, loops do not.
 fn picture_at(position: vec2<f32>) -> vec4<f32> {
     if has(NEAREST) {
         return picture_texel(vec2<i32>(floor(position + NUDGE_PX * frame.texels_per_px)));
@@ -120,9 +130,13 @@ fn picture_at(position: vec2<f32>) -> vec4<f32> {
     let corner = position - 0.5;
     let first = vec2<i32>(floor(corner));
     let share = corner - floor(corner);
-    let above = mix(picture_texel(first), picture_texel(first + vec2<i32>(1, 0)), share.x);
-    let below = mix(picture_texel(first + vec2<i32>(0, 1)), picture_texel(first + vec2<i32>(1, 1)), share.x);
-    return mix(above, below, share.y);
+    var color = vec4<f32>(0.0);
+    for (var i = 0; i < 4; i++) {
+        let step = vec2<i32>(i & 1, i >> 1u);
+        let weight = select(1.0 - share, share, step == vec2<i32>(1));
+        color += weight.x * weight.y * picture_texel(first + step);
+    }
+    return color;
 }
 
 fn toned(samples: vec3<f32>) -> vec3<f32> {
@@ -143,10 +157,12 @@ fn toned(samples: vec3<f32>) -> vec3<f32> {
     return select(color, 1.0 - color, has(INVERTED));
 }
 
-// Number of the set of regions at a texel; no region outside the image.
-fn set_at(texel: vec2<i32>) -> u32 {
-    if any(texel < vec2<i32>(0)) || any(texel >= frame.level_size) {
-        return 0u;
+// Number of the set of regions at a texel, with marks; no region outside the image.
+fn marked_set_at(texel: vec2<i32>) -> u32 {
+    let gap = max(-texel, texel - frame.level_size + 1);
+    let distance = max(gap.x, gap.y);
+    if distance > 0 {
+        return select(0u, frame.near_marks, distance <= REACH);
     }
     let entry = page(texel >> vec2<u32>(TILE_BITS));
     if entry.y == 0u {
@@ -155,8 +171,8 @@ fn set_at(texel: vec2<i32>) -> u32 {
     return textureLoad(masks, place(entry.y, texel), 0).r;
 }
 
-fn set_from_px(px: vec2<f32>) -> u32 {
-    return set_at(vec2<i32>(floor((px - frame.origin_px + NUDGE_PX) * frame.texels_per_px)));
+fn marked_set_from_px(px: vec2<f32>) -> u32 {
+    return marked_set_at(vec2<i32>(floor((px - frame.origin_px + NUDGE_PX) * frame.texels_per_px)));
 }
 
 fn list(index: u32) -> u32 {
@@ -183,32 +199,36 @@ fn is_drawn(flags: u32) -> bool {
 
 // Eight directions; the diagonal ones are as long as the others.
 fn direction(index: u32) -> vec2<f32> {
-    var directions = array<vec2<f32>, 8>(
-        vec2<f32>(1.0, 0.0), vec2<f32>(-1.0, 0.0), vec2<f32>(0.0, 1.0), vec2<f32>(0.0, -1.0),
-        vec2<f32>(0.70710678, 0.70710678), vec2<f32>(-0.70710678, 0.70710678),
-        vec2<f32>(0.70710678, -0.70710678), vec2<f32>(-0.70710678, -0.70710678),
-    );
-    return directions[index];
+    let sign = 1.0 - 2.0 * vec2<f32>(vec2<u32>(index & 1u, (index >> 1u) & 1u));
+    let axis = select(vec2<f32>(0.0, sign.x), vec2<f32>(sign.x, 0.0), index < 2u);
+    return select(sign * 0.70710678, axis, index < 4u);
 }
 
-// The sets around a pixel: 8 at the distance of an outline, 8 at twice that distance.
+// The different sets around a pixel.
 struct Ring {
+    // Sets at the distance of an outline; with `FARTHER` at twice that distance.
     sets: array<u32, 16>,
+    count: u32,
+    // How many of them, the first, are at the distance of an outline.
+    near_count: u32,
 }
 
-// Whether `region`, which is at the pixel, ends within the outline's distance; `from`..`to` are places of the ring.
-fn ends(ring: ptr<function, Ring>, members: u32, region: u32, first: u32, end: u32) -> bool {
-    for (var i = first; i < end; i++) {
+const FARTHER: u32 = 0x80000000u;
+
+// Whether `region`, which is at the pixel, ends within an outline's distance (1), within twice that (2) or both (3).
+fn ends(ring: ptr<function, Ring>, members: u32, region: u32, count: u32) -> u32 {
+    var found = 0u;
+    for (var i = 0u; i < count; i++) {
         let other = (*ring).sets[i];
-        if other != members && !contains(other, region) {
-            return true;
+        if (other & SET_MASK) != members && !contains(other & SET_MASK, region) {
+            found |= 1u + (other >> 31u);
         }
     }
-    return false;
+    return found;
 }
 
-// Regions of `set` over `ground`; `is_edge` tells whether any set of the ring differs.
-fn over(ground: vec3<f32>, members: u32, ring: ptr<function, Ring>, is_edge: bool) -> vec3<f32> {
+// Regions of the set `members` over `ground`.
+fn over(ground: vec3<f32>, members: u32, ring: ptr<function, Ring>) -> vec3<f32> {
     var color = vec3<f32>(0.0);
     var through = 1.0;
     var outline = vec4<f32>(0.0);
@@ -216,48 +236,37 @@ fn over(ground: vec3<f32>, members: u32, ring: ptr<function, Ring>, is_edge: boo
     for (var i = 1u; i <= count; i++) {
         let region = list(members + i);
         let style = style_of(region);
-        if !is_drawn(style.y) {
-            continue;
-        }
+        let flags = style.y;
         let rgba = unpack4x8unorm(style.x);
+        let strength = select(1.0, DIMMED_SHARE, (flags & DIMMED) != 0u);
         var opacity = rgba.a * frame.fill_opacity;
-        if (style.y & HOVERED) != 0u {
-            opacity = min(opacity + HOVERED_FILL, 1.0);
+        opacity = select(opacity, min(opacity + HOVERED_FILL, 1.0), (flags & HOVERED) != 0u) * strength;
+        let is_emphasised = (flags & EMPHASISED) != 0u;
+        let ring_count = select((*ring).near_count, (*ring).count, is_emphasised);
+        let is_outlined = is_drawn(flags) && (flags & NO_OUTLINE) == 0u;
+        let end = ends(ring, members, region, select(0u, ring_count, is_outlined));
+        if !is_emphasised {
+            opacity = select(opacity, max(opacity, strength), (end & 1u) != 0u);
+        } else if end != 0u && outline.a == 0.0 {
+            // Seen through everything in front of it; the frontmost wins.
+            let is_white = (end & 1u) != 0u && (flags & SELECTED) != 0u;
+            outline = vec4<f32>(select(rgba.rgb, vec3<f32>(1.0), is_white), 1.0);
         }
-        var strength = 1.0;
-        if (style.y & DIMMED) != 0u {
-            strength = DIMMED_SHARE;
-        }
-        opacity = opacity * strength;
-        if is_edge && (style.y & NO_OUTLINE) == 0u {
-            let is_near = ends(ring, members, region, 0u, 8u);
-            if (style.y & EMPHASISED) != 0u {
-                // Seen through everything in front of it; the frontmost wins.
-                if outline.a == 0.0 && (is_near || ends(ring, members, region, 8u, 16u)) {
-                    let is_white = is_near && (style.y & SELECTED) != 0u;
-                    outline = vec4<f32>(select(rgba.rgb, vec3<f32>(1.0), is_white), 1.0);
-                }
-            } else if is_near {
-                opacity = max(opacity, strength);
-            }
-        }
+        opacity = select(0.0, opacity, is_drawn(flags));
         color += through * opacity * rgba.rgb;
         through *= 1.0 - opacity;
-        if through < 0.001 && !is_edge {
+        if through < 0.001 && (*ring).count == 0u {
             break;
         }
     }
     return mix(color + through * ground, outline.rgb, outline.a);
 }
 
-// Whether a selected region that is not at the pixel begins within the outline's distance.
-fn is_in_halo(members: u32, ring: ptr<function, Ring>) -> bool {
-    for (var k = 0u; k < 8u; k++) {
+// Whether a selected region that is not at the pixel begins within the distance of an outline.
+fn is_in_halo(members: u32, ring: ptr<function, Ring>, ring_count: u32) -> bool {
+    for (var k = 0u; k < ring_count; k++) {
         let other = (*ring).sets[k];
-        if other == members {
-            continue;
-        }
-        let count = list(other);
+        let count = select(0u, list(other), other != members);
         for (var i = 1u; i <= count; i++) {
             let region = list(other + i);
             let flags = style_of(region).y;
@@ -270,36 +279,37 @@ fn is_in_halo(members: u32, ring: ptr<function, Ring>) -> bool {
 }
 
 fn with_regions(ground: vec3<f32>, px: vec2<f32>) -> vec3<f32> {
-    let members = set_from_px(px);
+    let marked = marked_set_from_px(px);
+    let members = marked & SET_MASK;
+    let is_near = frame.near_marks == 0u || (marked & frame.near_marks) != 0u;
+    let tap_count = select(0u, 4u, is_near && has(FOUR_TAPS));
+    var taps = vec4<u32>(members);
+    for (var i = 0u; i < tap_count; i++) {
+        let tap = vec2<f32>(vec2<u32>(i & 1u, i >> 1u)) * 0.5 - 0.25;
+        taps[i] = marked_set_from_px(px + tap) & SET_MASK;
+    }
+    let is_mixed = any(taps != taps.xxxx) || taps.x != members;
+    let place_count = select(0u, frame.ring_count, is_near);
     var ring: Ring;
-    var is_edge = false;
-    if frame.outline_px > 0.0 {
-        for (var i = 0u; i < 16u; i++) {
-            let distance = select(frame.outline_px, 2.0 * frame.outline_px, i >= 8u);
-            let other = set_from_px(px + direction(i & 7u) * distance);
-            ring.sets[i] = other;
-            is_edge = is_edge || other != members;
+    // Neighbours mostly repeat one or two sets, and those of the pixel itself end nothing.
+    for (var i = 0u; i < place_count; i++) {
+        let is_farther = i >= 8u;
+        let distance = select(frame.outline_px, 2.0 * frame.outline_px, is_farther);
+        let other = (marked_set_from_px(px + direction(i & 7u) * distance) & SET_MASK) | select(0u, FARTHER, is_farther);
+        let is_known = ring.count > 0u && (other == ring.sets[0] || other == ring.sets[max(ring.count, 1u) - 1u]);
+        if !is_known && (is_mixed || (other & SET_MASK) != members) {
+            ring.sets[ring.count] = other;
+            ring.count++;
+            ring.near_count += select(1u, 0u, is_farther);
         }
     }
-    var color: vec3<f32>;
-    if has(FOUR_TAPS) {
-        let taps = vec4<u32>(
-            set_from_px(px + vec2<f32>(-0.25, -0.25)), set_from_px(px + vec2<f32>(0.25, -0.25)),
-            set_from_px(px + vec2<f32>(-0.25, 0.25)), set_from_px(px + vec2<f32>(0.25, 0.25)),
-        );
-        let is_mixed = any(taps != taps.xxxx);
-        let may_end = frame.outline_px > 0.0 && (is_edge || is_mixed);
-        color = over(ground, taps.x, &ring, may_end);
-        if is_mixed {
-            for (var i = 1u; i < 4u; i++) {
-                color += over(ground, taps[i], &ring, may_end);
-            }
-            color = color * 0.25;
-        }
-    } else {
-        color = over(ground, members, &ring, is_edge);
+    var color = vec3<f32>(0.0);
+    let shade_count = select(1u, 4u, is_mixed);
+    for (var i = 0u; i < shade_count; i++) {
+        color += over(ground, taps[i], &ring);
     }
-    if is_edge && is_in_halo(members, &ring) {
+    color = color / f32(shade_count);
+    if is_in_halo(members, &ring, select(0u, ring.near_count, frame.ring_count == 16u)) {
         color = mix(color, vec3<f32>(0.0), HALO_OPACITY);
     }
     return color;

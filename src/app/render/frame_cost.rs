@@ -10,8 +10,9 @@ use egui::{Rect, pos2, vec2};
 
 use super::display::{DisplaySettings, Emphasis, RegionStyle};
 use super::gpu::CanvasGpu;
+use super::region_layer::{RegionLayer, RegionPixels};
 use super::region_shape::RegionShape;
-use super::renderer::{CanvasRenderer, RegionLayer, RegionPixels};
+use super::renderer::CanvasRenderer;
 use super::tests::device;
 use super::view_transform::ViewTransform;
 use crate::geometry::{ImageSize, PixelRect};

@@ -61,6 +61,9 @@ pub(super) struct FrameUniforms {
     pub(super) outline_px: f32,
     pub(super) grid_opacity: f32,
     pub(super) checker_px: f32,
+    pub(super) near_marks: u32,
+    pub(super) ring_count: u32,
+    pub(super) padding: [u32; 2],
     pub(super) backdrop: [[f32; 4]; 2],
 }
 

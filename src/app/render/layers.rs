@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::display::{RegionStyle, style_flag};
+use super::display::{Emphasis, RegionStyle, style_flag};
 use super::region_shape::RegionShape;
 use crate::geometry::PixelRect;
 use crate::mask::Mask;
@@ -220,6 +220,13 @@ impl Layers {
             self.styles.push(layer.style.packed());
         }
         self.are_styles_changed = true;
+    }
+
+    /// Whether any layer stands out.
+    pub(super) fn has_emphasis(&self) -> bool {
+        self.order
+            .iter()
+            .any(|layer| layer.style.emphasis != Emphasis::None)
     }
 
     /// Slots that no layer uses any more.

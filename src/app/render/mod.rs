@@ -13,12 +13,16 @@
 
 mod callback;
 mod display;
+mod frame;
+mod frame_budget;
 #[cfg(test)]
 mod frame_cost;
 mod gpu;
 mod layers;
+mod nearness;
 #[cfg(test)]
 mod reference;
+mod region_layer;
 mod region_shape;
 mod renderer;
 mod set_table;
@@ -26,11 +30,14 @@ mod set_table;
 mod tests;
 mod tile_cache;
 mod tile_composer;
+mod tile_range;
 mod view_transform;
 
 pub use callback::install;
 pub use display::{Channel, DisplaySettings, Emphasis, RegionDisplay, RegionStyle, Rgb, Tone};
+pub use frame_budget::FrameBudget;
 pub use gpu::RenderError;
+pub use region_layer::{Difference, RegionLayer, RegionPixels};
 pub use region_shape::RegionShape;
-pub use renderer::{CanvasRenderer, Difference, FrameBudget, RegionLayer, RegionPixels};
+pub use renderer::CanvasRenderer;
 pub use view_transform::ViewTransform;

@@ -3,142 +3,35 @@
 //! Work of a frame is bounded by [`FrameBudget`]; what does not fit follows in the next frames, and coarser tiles
 //! stand in until then. An edit of the size of a brush is always done in the same frame.
 
-use std::ops::Range;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
 
 use super::display::{DisplaySettings, RegionStyle};
-use super::gpu::{Frame, FrameUniforms, GpuWrite, LIST_WIDTH, PAGE_SIDE, PageEntry, SharedQueue, frame_flag};
-use super::layers::{LayerKey, Layers, Wanted};
+use super::frame::outline_px;
+use super::frame_budget::{FrameBudget, Work};
+use super::gpu::{Frame, GpuWrite, LIST_WIDTH, SharedQueue};
+use super::layers::{LayerKey, Layers};
+use super::nearness::{FAR_TEXELS, Nearness};
+use super::region_layer::{Difference, RegionLayer, RegionPixels};
 use super::region_shape::RegionShape;
-use super::set_table::SetTable;
-use super::tile_cache::{Content, MAX_SLOT_ROWS, SLOTS_PER_ROW, TileCache};
+use super::set_table::{EMPTY_SET, SetId, SetTable};
+use super::tile_cache::{Content, TileCache};
 use super::tile_composer::{Composed, TileComposer};
+use super::tile_range::{TileRange, max_tiles};
 use super::view_transform::ViewTransform;
 use crate::geometry::{ImageSize, PixelRect};
-use crate::mask::{Mask, Rle};
+use crate::mask::Mask;
+use crate::picture::PicturePyramid;
 use crate::picture::tile::{TILE, TileKey, level_count, level_rect, level_size};
-use crate::picture::{PicturePyramid, TexelFormat};
 
 /// Stale texels that are made anew in the same frame whatever the time: a brush of 500 pixels.
 const URGENT_TEXELS: u64 = 1 << 18;
-
-/// Bytes that may wait for the card before no more are made: frames are not being drawn then.
-const MAX_WAITING_BYTES: usize = 128 << 20;
 
 /// Numbers in the list of sets, or slots of removed regions, from which on both are made anew.
 const MAX_SET_NUMBERS: usize = 1 << 22;
 const MAX_RETIRED_SLOTS: usize = 1 << 14;
 
-/// Physical pixels per image pixel from which pixels show as squares.
-const NEAREST_FROM: f64 = 2.0;
-
-/// Physical pixels per image pixel at which the pixel grid begins, and at which it is as strong as it gets.
-const GRID_FROM: f64 = 8.0;
-const GRID_FULL: f64 = 24.0;
-const GRID_OPACITY: f64 = 0.3;
-
-/// Ui points along a square of the checkerboard.
-const CHECKER_POINTS: f32 = 8.0;
-
-/// Widest outline, in physical pixels.
-const MAX_OUTLINE_PX: f32 = 64.0;
-
 /// Levels that a tile in view may be coarser than wanted before a less coarse one is made first.
 const COARSE_STEPS: u8 = 3;
-
-/// How much work one frame may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameBudget {
-    /// Time after which no further tile is begun.
-    pub time: Duration,
-    /// Most tiles of image and masks together.
-    pub tiles: usize,
-}
-
-impl FrameBudget {
-    /// Everything in view in one frame, for tests and exports.
-    pub const UNLIMITED: Self = Self {
-        time: Duration::MAX,
-        tiles: usize::MAX,
-    };
-}
-
-impl Default for FrameBudget {
-    fn default() -> Self {
-        Self {
-            time: Duration::from_micros(1500),
-            tiles: 16,
-        }
-    }
-}
-
-/// A region as it should be drawn.
-#[derive(Clone, Copy, Debug)]
-pub struct RegionLayer<'a> {
-    /// Identifies the region within its image.
-    pub key: u64,
-    /// Changes whenever the pixels do; pixels of a revision that is held already are not read.
-    pub revision: u64,
-    /// The pixels, of the size of the image.
-    pub pixels: RegionPixels<'a>,
-    /// The look.
-    pub style: RegionStyle,
-}
-
-/// Where the pixels of a region come from.
-#[derive(Clone, Copy, Debug)]
-pub enum RegionPixels<'a> {
-    /// A raster.
-    Mask(&'a Mask),
-    /// Run lengths.
-    Rle(&'a Rle),
-    /// A shape made before, on another thread perhaps.
-    Shape(&'a Arc<RegionShape>),
-}
-
-impl RegionPixels<'_> {
-    fn shape(self) -> Arc<RegionShape> {
-        match self {
-            Self::Mask(mask) => Arc::new(RegionShape::from_mask(mask)),
-            Self::Rle(rle) => Arc::new(RegionShape::from_rle(rle)),
-            Self::Shape(shape) => Arc::clone(shape),
-        }
-    }
-}
-
-impl Wanted for RegionLayer<'_> {
-    fn key(&self) -> u64 {
-        self.key
-    }
-
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    fn style(&self) -> RegionStyle {
-        self.style
-    }
-
-    fn shape(&self) -> Arc<RegionShape> {
-        self.pixels.shape()
-    }
-}
-
-/// A mask and the one that its words give back, shown by which pixels only one of them has.
-#[derive(Clone, Copy, Debug)]
-pub struct Difference<'a> {
-    /// The mask.
-    pub original: RegionPixels<'a>,
-    /// What its words give back.
-    pub rebuilt: RegionPixels<'a>,
-    /// How pixels of the original alone look.
-    pub only_original: RegionStyle,
-    /// How pixels of the rebuilt mask alone look.
-    pub only_rebuilt: RegionStyle,
-    /// How pixels of both look.
-    pub both: RegionStyle,
-}
 
 /// The image and regions of one canvas and what of them the graphics card holds.
 ///
@@ -146,14 +39,15 @@ pub struct Difference<'a> {
 #[derive(Debug)]
 pub struct CanvasRenderer {
     image_key: u64,
-    image_size: ImageSize,
-    picture: Option<Arc<PicturePyramid>>,
-    layers: Layers,
+    pub(super) image_size: ImageSize,
+    pub(super) picture: Option<Arc<PicturePyramid>>,
+    pub(super) layers: Layers,
     sets: SetTable,
     set_rows: u32,
     composer: TileComposer,
-    picture_tiles: TileCache,
-    mask_tiles: TileCache,
+    nearness: Nearness,
+    pub(super) picture_tiles: TileCache,
+    pub(super) mask_tiles: TileCache,
     /// The tiles of the last frame.
     in_view: TileRange,
     frame_number: u64,
@@ -180,6 +74,7 @@ impl CanvasRenderer {
             sets: SetTable::new(),
             set_rows: 0,
             composer: TileComposer::default(),
+            nearness: Nearness::default(),
             picture_tiles: TileCache::default(),
             mask_tiles: TileCache::default(),
             in_view: TileRange::default(),
@@ -537,25 +432,37 @@ impl CanvasRenderer {
         };
         let whole = key.rect().intersection(PixelRect::covering(size));
         let level = key.level;
+        let outer = grown(rect, FAR_TEXELS, size);
         let shift = |value: u32| value.checked_shl(level.into()).unwrap_or(u32::MAX);
         let in_image = PixelRect::new(
-            shift(rect.x),
-            shift(rect.y),
-            shift(rect.width),
-            shift(rect.height),
+            shift(outer.x),
+            shift(outer.y),
+            shift(outer.width),
+            shift(outer.height),
         );
         let layers = self
             .layers
             .touching(in_image)
             .map(|layer| (&*layer.shape, layer.slot));
-        let composed = self.composer.compose(level, rect, layers, &mut self.sets);
-        let texels = match composed {
-            Composed::Uniform(set) if whole == Some(rect) => {
+        let sets = match self.composer.compose(level, outer, layers, &mut self.sets) {
+            Composed::Uniform(EMPTY_SET) => Err(EMPTY_SET),
+            // A region over everything still ends at the edge of the image.
+            Composed::Uniform(set) => {
+                let sets = vec![set; outer.area() as usize];
+                self.nearness.marked(&sets, outer, rect, size).ok_or(set)
+            }
+            Composed::Texels(sets) => {
+                let marked = self.nearness.marked(sets, outer, rect, size);
+                marked.ok_or_else(|| set_in(sets, outer, rect))
+            }
+        };
+        let texels = match sets {
+            Err(set) if whole == Some(rect) => {
                 self.mask_tiles.insert_uniform(key, set, self.frame_number);
                 return;
             }
-            Composed::Uniform(set) => vec![set; rect.area() as usize],
-            Composed::Texels(texels) => texels.to_vec(),
+            Err(set) => vec![set; rect.area() as usize],
+            Ok(texels) => texels,
         };
         if let Some(slot) = self.mask_tiles.insert(key, self.frame_number) {
             let tile = key.rect();
@@ -605,210 +512,39 @@ impl CanvasRenderer {
             .unwrap_or_else(PoisonError::into_inner)
             .push(write);
     }
-
-    /// Where every tile in view, or what stands in for it, lies.
-    fn pages(&self, tiles: &TileRange) -> Vec<PageEntry> {
-        let coarsest = level_count(self.image_size) - 1;
-        let find = |cache: &TileCache, key: TileKey| {
-            (0..=coarsest.saturating_sub(key.level))
-                .find_map(|steps| Some((cache.get(key.ancestor(steps))?.content, u32::from(steps))))
-        };
-        let entry = |slot: u32, steps: u32| (slot + 1) | (steps << 16);
-        let page = |key: TileKey| {
-            let picture = match self.picture.as_ref().and_then(|_| find(&self.picture_tiles, key)) {
-                Some((Content::Slot(slot), steps)) => entry(slot, steps),
-                _ => 0,
-            };
-            match find(&self.mask_tiles, key) {
-                Some((Content::Slot(slot), steps)) => [picture, entry(slot, steps), 0, 0],
-                Some((Content::Uniform(set), _)) => [picture, 0, set, 0],
-                None => [picture, 0, 0, 0],
-            }
-        };
-        tiles.keys().map(page).collect()
-    }
-
-    fn uniforms(&self, tiles: &TileRange, view: &ViewTransform, display: &DisplaySettings) -> FrameUniforms {
-        let scale = view.scale();
-        let (tone, regions) = (&display.tone, &display.regions);
-        let format = self
-            .picture
-            .as_ref()
-            .map_or(TexelFormat::Rgba8, |picture| picture.format());
-        let flags = [
-            (scale >= NEAREST_FROM, frame_flag::NEAREST),
-            (scale < 1.0, frame_flag::FOUR_TAPS),
-            (tone.is_inverted, frame_flag::INVERTED),
-            (regions.are_shown, frame_flag::REGIONS_SHOWN),
-            (regions.only_solo, frame_flag::ONLY_SOLO),
-            (format == TexelFormat::R16, frame_flag::GRAY),
-        ];
-        let grid = ((scale - GRID_FROM) / (GRID_FULL - GRID_FROM)).clamp(0.0, 1.0) * 0.75 + 0.25;
-        let has_grid = display.has_pixel_grid && scale >= GRID_FROM;
-        let points = |length: f32| length * view.pixels_per_point();
-        let size = level_size(self.image_size, tiles.level);
-        let color =
-            |[red, green, blue]: [u8; 3]| [red, green, blue, 255].map(|channel| f32::from(channel) / 255.0);
-        FrameUniforms {
-            origin_px: view.origin_px().map(|value| value as f32),
-            texels_per_px: (1.0 / scale / f64::from(1_u32 << tiles.level)) as f32,
-            scale: scale as f32,
-            level_size: [size.width as i32, size.height as i32],
-            page_first: [tiles.x.start as i32, tiles.y.start as i32],
-            page_size: [tiles.x.len() as i32, tiles.y.len() as i32],
-            flags: flags
-                .iter()
-                .filter(|(is_set, _)| *is_set)
-                .map(|(_, flag)| flag)
-                .sum(),
-            channel: tone.channel.code(),
-            image_px: [self.image_size.width, self.image_size.height]
-                .map(|side| (f64::from(side) * scale) as f32),
-            window: [tone.window[0], 1.0 / (tone.window[1] - tone.window[0]).max(1e-6)],
-            sample_unit: 1.0 / format.white(),
-            contrast: tone.contrast,
-            brightness: tone.brightness,
-            gamma_exponent: 1.0 / tone.gamma.max(1e-3),
-            fill_opacity: regions.fill_opacity,
-            outline_px: outline_px(view, display),
-            grid_opacity: if has_grid {
-                (grid * GRID_OPACITY) as f32
-            } else {
-                0.0
-            },
-            checker_px: points(CHECKER_POINTS).max(1.0),
-            backdrop: display.backdrop.map(color),
-        }
-    }
-}
-
-/// Width of outlines, in whole physical pixels; 0 for none.
-fn outline_px(view: &ViewTransform, display: &DisplaySettings) -> f32 {
-    let width = display.regions.outline_width * view.pixels_per_point();
-    if width > 0.0 {
-        width.round().clamp(1.0, MAX_OUTLINE_PX)
-    } else {
-        0.0
-    }
 }
 
 /// Marks what `changed`, in image pixels, touches as stale; tiles that are not in view are dropped.
 fn invalidate(tiles: &mut TileCache, image_size: ImageSize, in_view: &TileRange, changed: PixelRect) {
     let coarsest = level_count(image_size) - 1;
     tiles.invalidate(
-        |level| level_rect(changed, level),
+        |level| {
+            grown(
+                level_rect(changed, level),
+                FAR_TEXELS,
+                level_size(image_size, level),
+            )
+        },
         |key| key.level == coarsest || in_view.contains(key),
     );
 }
 
-const fn max_tiles() -> u32 {
-    SLOTS_PER_ROW * MAX_SLOT_ROWS
+/// `rect` with `margin` texels around it, as far as a level of `size` goes.
+fn grown(rect: PixelRect, margin: u32, size: ImageSize) -> PixelRect {
+    let (x, y) = (rect.x.saturating_sub(margin), rect.y.saturating_sub(margin));
+    let right = rect.right().saturating_add(margin).min(size.width);
+    let bottom = rect.bottom().saturating_add(margin).min(size.height);
+    PixelRect::new(x, y, right.saturating_sub(x), bottom.saturating_sub(y))
+}
+
+/// The set at the first texel of `rect`, of sets row by row in `outer`.
+fn set_in(sets: &[SetId], outer: PixelRect, rect: PixelRect) -> SetId {
+    let index = (rect.y - outer.y) as usize * outer.width as usize + (rect.x - outer.x) as usize;
+    sets.get(index).copied().unwrap_or(EMPTY_SET)
 }
 
 /// Tiles in the order in which they are made.
 struct WantedTiles {
     first: Vec<TileKey>,
     later: Vec<TileKey>,
-}
-
-/// A rectangle of tiles of one level.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct TileRange {
-    level: u8,
-    x: Range<u32>,
-    y: Range<u32>,
-}
-
-impl TileRange {
-    /// The tiles that `view` or `margin_px` physical pixels around it show any part of, at the level with one or up
-    /// to two texels per physical pixel.
-    fn in_view(image_size: ImageSize, view: &ViewTransform, margin_px: f32) -> Self {
-        let coarsest = level_count(image_size) - 1;
-        let mut level = 0;
-        while level < coarsest && f64::from(2_u32 << level) * view.scale() <= 1.0 {
-            level += 1;
-        }
-        loop {
-            let tiles = Self::at_level(image_size, view, level, margin_px);
-            let is_small = tiles.x.len() as u32 <= PAGE_SIDE
-                && tiles.y.len() as u32 <= PAGE_SIDE
-                && tiles.x.len() * tiles.y.len() <= max_tiles() as usize * 3 / 4;
-            if is_small || level == coarsest {
-                return tiles;
-            }
-            level += 1;
-        }
-    }
-
-    fn at_level(image_size: ImageSize, view: &ViewTransform, level: u8, margin_px: f32) -> Self {
-        let Some(visible) = view.visible_pixels().filter(|_| view.image_size() == image_size) else {
-            return Self {
-                level,
-                x: 0..0,
-                y: 0..0,
-            };
-        };
-        let size = level_size(image_size, level);
-        let rect = level_rect(visible, level);
-        // A ring of texels around, for outlines and smooth scaling at the edges of the view.
-        let per_texel = view.scale() * f64::from(1_u32 << level);
-        let ring = (f64::from(margin_px) / per_texel).ceil() as u32 + 2;
-        let range = |from: u32, to: u32, length: u32| {
-            let (from, to) = (from.saturating_sub(ring), to.saturating_add(ring).min(length));
-            from / TILE..to.div_ceil(TILE)
-        };
-        Self {
-            level,
-            x: range(rect.x, rect.right(), size.width),
-            y: range(rect.y, rect.bottom(), size.height),
-        }
-    }
-
-    /// Row by row.
-    fn keys(&self) -> impl Iterator<Item = TileKey> + use<> {
-        let (level, columns) = (self.level, self.x.clone());
-        self.y
-            .clone()
-            .flat_map(move |y| columns.clone().map(move |x| TileKey { level, x, y }))
-    }
-
-    const fn contains(&self, key: TileKey) -> bool {
-        key.level == self.level
-            && key.x >= self.x.start
-            && key.x < self.x.end
-            && key.y >= self.y.start
-            && key.y < self.y.end
-    }
-
-    /// Twice the position of the middle.
-    const fn middle(&self) -> (u32, u32) {
-        (self.x.start + self.x.end, self.y.start + self.y.end)
-    }
-}
-
-/// What is left of a frame's budget.
-struct Work {
-    begun: Instant,
-    budget: FrameBudget,
-    taken: usize,
-}
-
-impl Work {
-    fn begin(budget: FrameBudget) -> Self {
-        Self {
-            begun: Instant::now(),
-            budget,
-            taken: 0,
-        }
-    }
-
-    /// Whether another tile may be begun; counts it.
-    fn take(&mut self, queue: &SharedQueue) -> bool {
-        let waiting = queue.lock().unwrap_or_else(PoisonError::into_inner).bytes();
-        let is_allowed = self.taken < self.budget.tiles
-            && waiting < MAX_WAITING_BYTES
-            && self.begun.elapsed() < self.budget.time;
-        self.taken += usize::from(is_allowed);
-        is_allowed
-    }
 }

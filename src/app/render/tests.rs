@@ -15,9 +15,11 @@ use egui::{Rect, Vec2, pos2, vec2};
 use proptest::prelude::*;
 
 use super::display::{Channel, DisplaySettings, Emphasis, RegionStyle};
+use super::frame_budget::FrameBudget;
 use super::gpu::CanvasGpu;
 use super::reference::ReferenceScene;
-use super::renderer::{CanvasRenderer, Difference, FrameBudget, RegionLayer, RegionPixels};
+use super::region_layer::{Difference, RegionLayer, RegionPixels};
+use super::renderer::CanvasRenderer;
 use super::view_transform::ViewTransform;
 use crate::geometry::{ImageSize, PixelRect};
 use crate::image_file::RgbImage;

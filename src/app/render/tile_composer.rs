@@ -7,7 +7,6 @@
 use super::region_shape::RegionShape;
 use super::set_table::{EMPTY_SET, SetId, SetTable};
 use crate::geometry::PixelRect;
-use crate::picture::tile::TILE;
 
 /// Texels per word of a region's rows.
 const WORD_BITS: u32 = u64::BITS;
@@ -44,7 +43,7 @@ pub(super) enum Composed<'a> {
 }
 
 impl TileComposer {
-    /// The sets at `rect`, texels of `level` inside one tile, of `layers`: shapes with their slots in drawing order.
+    /// The sets at `rect`, texels of `level`, of `layers`: shapes with their slots in drawing order.
     pub(super) fn compose<'a>(
         &mut self,
         level: u8,
@@ -52,7 +51,6 @@ impl TileComposer {
         layers: impl Iterator<Item = (&'a RegionShape, u32)>,
         sets: &mut SetTable,
     ) -> Composed<'_> {
-        debug_assert!(rect.width <= TILE && rect.height <= TILE);
         self.nodes.clear();
         self.nodes.push(Node { below: 0, slot: 0 });
         self.above.clear();

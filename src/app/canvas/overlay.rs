@@ -4,9 +4,9 @@ use eframe::egui::{
     Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, epaint::EllipseShape, pos2, vec2,
 };
 
-use super::render::ViewTransform;
-use super::state::UiState;
-use super::theme;
+use super::super::render::ViewTransform;
+use super::super::state::UiState;
+use super::super::theme;
 use crate::geometry::{ImagePoint, ImageRect};
 use crate::tools::{Preview, PreviewShape};
 
