@@ -157,17 +157,9 @@ impl StudioApp {
             Command::OpenSamples => self.open_samples(),
             Command::Import => self.state.open_dialog(Dialog::Import {
                 from: Exchange::Program(Format::Coco),
+                path: String::new(),
             }),
-            Command::Export => {
-                let to = Exchange::all()
-                    .first()
-                    .copied()
-                    .unwrap_or(Exchange::Program(Format::Coco));
-                self.state.open_dialog(Dialog::Export {
-                    to,
-                    copies_images: false,
-                });
-            }
+            Command::Export => self.open_export(),
             Command::Report => {
                 self.session.start_report();
                 self.state.open_dialog(Dialog::Report);

@@ -9,6 +9,8 @@ mod canvas;
 mod commands;
 mod dialogs;
 mod keys;
+#[cfg(test)]
+mod killed;
 mod mask_pictures;
 mod mention_text;
 #[cfg(test)]
@@ -41,7 +43,7 @@ use canvas::{Canvas, Hands};
 use mask_pictures::MaskPictures;
 use native_dialog::NativeDialog;
 use notifications::Notifications;
-use state::{PathWish, Tab, UiState};
+use state::{Dialog, PathWish, Tab, UiState};
 use thumbnails::Thumbnails;
 
 /// Name of the window and identity of the program on the desktop.
@@ -275,10 +277,8 @@ impl StudioApp {
             PathWish::Folder => self.locale.text("A folder of images"),
             PathWish::Image => self.locale.text("An image"),
             PathWish::ModelFolder | PathWish::ModelFile => self.locale.text("A model"),
-            PathWish::ExportTo { .. } => self.locale.text("A new or empty folder for the export"),
-            PathWish::ImportFile { .. } | PathWish::ImportFolder { .. } => {
-                self.locale.text("What is to be imported")
-            }
+            PathWish::ExportFolder => self.locale.text("A new or empty folder for the export"),
+            PathWish::ImportFile | PathWish::ImportFolder => self.locale.text("What is to be imported"),
         };
         let folder = self.session.list.as_ref().map(|list| list.folder.clone());
         match NativeDialog::open(ctx, wish, title, folder) {
@@ -303,9 +303,12 @@ impl StudioApp {
         match wish {
             PathWish::Folder | PathWish::Image => self.open_path(&path),
             PathWish::ModelFolder | PathWish::ModelFile => self.choose_model(Some(path)),
-            PathWish::ExportTo { to, copies_images } => self.session.start_export(to, path, copies_images),
-            PathWish::ImportFile { from } | PathWish::ImportFolder { from } => {
-                self.session.start_import(from, path)
+            PathWish::ExportFolder | PathWish::ImportFile | PathWish::ImportFolder => {
+                if let Some(Dialog::Export { folder: field, .. } | Dialog::Import { path: field, .. }) =
+                    &mut self.state.dialog
+                {
+                    *field = path.display().to_string();
+                }
             }
         }
     }

@@ -44,10 +44,7 @@ impl NativeDialog {
         // The dialog is made here, as some systems demand, and waited for elsewhere.
         let named = thread::Builder::new().name("samtok-dialog".to_owned());
         match wish {
-            PathWish::Folder
-            | PathWish::ModelFolder
-            | PathWish::ExportTo { .. }
-            | PathWish::ImportFolder { .. } => {
+            PathWish::Folder | PathWish::ModelFolder | PathWish::ExportFolder | PathWish::ImportFolder => {
                 let chosen = dialog.pick_folder();
                 named.spawn(move || run(pollster::block_on(chosen)))?;
             }
@@ -61,7 +58,7 @@ impl NativeDialog {
                     .pick_file();
                 named.spawn(move || run(pollster::block_on(chosen)))?;
             }
-            PathWish::ImportFile { .. } => {
+            PathWish::ImportFile => {
                 let chosen = dialog.pick_file();
                 named.spawn(move || run(pollster::block_on(chosen)))?;
             }

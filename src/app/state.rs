@@ -63,9 +63,13 @@ pub(super) enum Dialog {
     /// The model and its device.
     Models,
     /// A form to write.
-    Export { to: Exchange, copies_images: bool },
+    Export {
+        to: Exchange,
+        copies_images: bool,
+        folder: String,
+    },
     /// A form to read.
-    Import { from: Exchange },
+    Import { from: Exchange, path: String },
     /// The report of the folder.
     Report,
     /// All messages.
@@ -88,11 +92,11 @@ pub(super) enum PathWish {
     /// A weights file.
     ModelFile,
     /// Where an export goes.
-    ExportTo { to: Exchange, copies_images: bool },
+    ExportFolder,
     /// A file that is imported.
-    ImportFile { from: Exchange },
+    ImportFile,
     /// A folder that is imported.
-    ImportFolder { from: Exchange },
+    ImportFolder,
 }
 
 /// What the window remembers.

@@ -149,7 +149,7 @@ impl Desk {
         self.step(1);
     }
 
-    fn drag(&mut self, points: &[(f32, f32)]) {
+    pub(super) fn drag(&mut self, points: &[(f32, f32)]) {
         self.drag_with(points, PointerButton::Primary, Modifiers::NONE);
     }
 
@@ -194,7 +194,7 @@ impl Desk {
         self.until("saving", |app| app.session.is_saved());
     }
 
-    fn path(&self, number: usize) -> PathBuf {
+    pub(super) fn path(&self, number: usize) -> PathBuf {
         self.folder.path().join(format!("{number}.png"))
     }
 }

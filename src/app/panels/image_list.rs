@@ -247,7 +247,11 @@ fn row_facts(ui: &mut Ui, row: &ImageRow, locale: Locale) {
     }
     let mut facts = Vec::new();
     if row.regions > 0 {
-        facts.push(locale.format("{count} regions", &[("count", &row.regions)]));
+        facts.push(if row.regions == 1 {
+            locale.text("1 region").to_owned()
+        } else {
+            locale.format("{count} regions", &[("count", &row.regions)])
+        });
     }
     if row.captions + row.conversations > 0 {
         facts.push(locale.format("{count} texts", &[("count", &(row.captions + row.conversations))]));
