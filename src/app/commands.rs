@@ -51,9 +51,8 @@ impl StudioApp {
                 }
             }
         }
-        if let Some(command) = keys::pressed_command(ctx, &self.settings, is_typing) {
-            self.queue.push(command);
-        }
+        self.queue
+            .extend(keys::pressed_commands(ctx, &self.settings, is_typing));
         let pasted = ctx.input(|input| {
             input.events.iter().find_map(|event| match event {
                 egui::Event::Paste(text) if !is_typing => Some(text.clone()),

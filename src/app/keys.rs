@@ -5,34 +5,59 @@ use eframe::egui::{self, Event, Key, Modifiers};
 use crate::command::{Command, KeyChord};
 use crate::settings::Settings;
 
-/// The command whose key was pressed in this frame; the key is consumed.
+/// Whether no button of the pointer was used in this frame before the first key.
+///
+/// A slow frame can hold a key and a click; each has to find the window as it was then.
+pub(super) fn come_first(ctx: &egui::Context) -> bool {
+    ctx.input(|input| {
+        let decisive = input.events.iter().find(|event| {
+            matches!(
+                event,
+                Event::Key { pressed: true, .. } | Event::PointerButton { .. }
+            )
+        });
+        matches!(decisive, Some(Event::Key { .. }))
+    })
+}
+
+/// The commands whose keys were pressed in this frame, in order; the keys are consumed.
 ///
 /// While a text is being written, only keys with Ctrl or Alt, and function keys, are commands.
-pub(super) fn pressed_command(ctx: &egui::Context, settings: &Settings, is_typing: bool) -> Option<Command> {
-    let pressed = ctx.input(|input| {
-        input.events.iter().find_map(|event| match event {
-            Event::Key {
-                key,
-                modifiers,
-                pressed: true,
-                repeat,
-                ..
-            } => {
-                let chord = chord(*key, *modifiers);
-                let command = command_of(settings, &chord)?;
-                let is_free = !is_typing || modifiers.command || modifiers.alt || is_function_key(*key);
-                (is_free && (!repeat || repeats(command)) && !(is_typing && edits_text(command)))
-                    .then_some((command, *key, *modifiers))
-            }
-            // The clipboard keys arrive as events of their own.
-            Event::Copy if !is_typing => Some((Command::Copy, Key::C, Modifiers::COMMAND)),
-            Event::Cut if !is_typing => Some((Command::Cut, Key::X, Modifiers::COMMAND)),
-            _ => None,
-        })
+pub(super) fn pressed_commands(ctx: &egui::Context, settings: &Settings, is_typing: bool) -> Vec<Command> {
+    let mut commands = Vec::new();
+    ctx.input_mut(|input| {
+        input.events.retain(|event| {
+            let command = command_for(event, settings, is_typing);
+            commands.extend(command);
+            command.is_none()
+        });
+        if !is_typing && !commands.is_empty() {
+            // The letter of a key that opens a field must not be the first one in it.
+            input.events.retain(|event| !matches!(event, Event::Text(_)));
+        }
     });
-    let (command, key, modifiers) = pressed?;
-    ctx.input_mut(|input| input.consume_key(modifiers, key));
-    Some(command)
+    commands
+}
+
+fn command_for(event: &Event, settings: &Settings, is_typing: bool) -> Option<Command> {
+    match event {
+        Event::Key {
+            key,
+            modifiers,
+            pressed: true,
+            repeat,
+            ..
+        } => {
+            let command = command_of(settings, &chord(*key, *modifiers))?;
+            let is_free = !is_typing || modifiers.command || modifiers.alt || is_function_key(*key);
+            let is_meant = is_free && (!repeat || repeats(command)) && !(is_typing && edits_text(command));
+            is_meant.then_some(command)
+        }
+        // The clipboard keys arrive as events of their own.
+        Event::Copy if !is_typing => Some(Command::Copy),
+        Event::Cut if !is_typing => Some(Command::Cut),
+        _ => None,
+    }
 }
 
 fn is_function_key(key: Key) -> bool {

@@ -16,20 +16,16 @@ use crate::scenes::random::Rng;
 /// Tells the process that is killed from an ordinary run of this test.
 const CHILD: &str = "SAMTOK_KILLED_WINDOW";
 
-/// A person needs at least this long from one stroke to the next.
-const PAUSE: Duration = Duration::from_millis(60);
-
-/// Draws rectangles until it is killed; each line on its output says how many are finished.
+/// Draws rectangles until it is killed; each line on its output says how many the window calls saved.
 fn draw() {
     let mut desk = Desk::new(1);
     eprintln!("folder {}", desk.path(0).display());
     desk.press(Key::R);
     for stroke in 0..200_u8 {
-        eprintln!("finished {stroke}");
+        eprintln!("saved {stroke}");
         let (x, y) = (f32::from(stroke % 16) * 12.0, f32::from(stroke / 16) * 12.0);
         desk.drag(&[(x, y), (x + 4.0, y + 4.0), (x + 8.0, y + 8.0)]);
-        std::thread::sleep(PAUSE);
-        desk.step(1);
+        desk.saved();
     }
 }
 
@@ -63,9 +59,9 @@ fn a_killed_window_loses_at_most_the_stroke_in_progress() {
         let folder = lines.find_map(|line| line.strip_prefix("folder ").map(PathBuf::from));
         let image = folder.expect("the window names its image");
         let last = random.int(1, 12);
-        let finished = lines
-            .filter_map(|line| line.strip_prefix("finished ")?.parse::<usize>().ok())
-            .find(|finished| *finished == last)
+        let saved = lines
+            .filter_map(|line| line.strip_prefix("saved ")?.parse::<usize>().ok())
+            .find(|saved| *saved == last)
             .expect("the window draws");
         std::thread::sleep(Duration::from_millis(random.int(0, 120) as u64));
         child.kill().unwrap();
@@ -73,8 +69,8 @@ fn a_killed_window_loses_at_most_the_stroke_in_progress() {
         let on_disk = Sidecar::open(&sidecar_path(&image)).unwrap().1;
         let regions = on_disk.map_or(0, |document| document.regions.len());
         assert!(
-            regions >= finished,
-            "round {round}: {finished} strokes were finished, {regions} are on disk"
+            regions >= saved,
+            "round {round}: {saved} strokes were saved, {regions} are on disk"
         );
         most = most.max(regions);
         std::fs::remove_dir_all(image.parent().unwrap()).unwrap();

@@ -456,7 +456,11 @@ impl eframe::App for StudioApp {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
         self.state.was_hovered = self.state.hovered.take();
+        let runs_keys_now = keys::come_first(&ctx);
         self.take_keys(&ctx);
+        if runs_keys_now {
+            self.run_queue(&ctx);
+        }
         self.take_dropped(&ctx);
         let bar = |ui: &Ui| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(6, 2));
         Panel::top("menu")

@@ -56,6 +56,7 @@ fn a_monkey_breaks_nothing_and_loses_nothing() {
         }
         if actions.is_multiple_of(50) {
             look_at_disk(&mut desk);
+            desk.harness.render().expect("the frame is drawn");
         }
     }
     look_at_disk(&mut desk);

@@ -190,7 +190,7 @@ impl Desk {
         )
     }
 
-    fn saved(&mut self) {
+    pub(super) fn saved(&mut self) {
         self.until("saving", |app| app.session.is_saved());
     }
 

@@ -21,6 +21,9 @@ const AHEAD_BYTES: usize = 1 << 30;
 /// Images whose history is kept after they were left.
 const LEFT: usize = 64;
 
+/// Most bytes of histories that are kept after their images were left.
+const LEFT_BYTES: usize = 128 << 20;
+
 /// An image that was read ahead.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
@@ -202,7 +205,8 @@ impl Session {
             document,
             history,
         });
-        if self.left.len() > LEFT {
+        let bytes = |left: &VecDeque<Left>| left.iter().map(|left| left.history.bytes()).sum::<usize>();
+        while self.left.len() > LEFT || (self.left.len() > 1 && bytes(&self.left) > LEFT_BYTES) {
             self.left.pop_front();
         }
     }

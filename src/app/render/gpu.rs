@@ -129,6 +129,9 @@ impl GpuWrite {
     }
 }
 
+/// Bytes from which on what waits is forgotten and made anew when frames are drawn again, as behind another window.
+const MAX_BYTES: usize = 256 << 20;
+
 /// Writes that have not reached the card yet.
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
@@ -142,6 +145,11 @@ impl WriteQueue {
     pub(super) fn push(&mut self, write: GpuWrite) {
         self.bytes += write.bytes();
         self.writes.push(write);
+        if self.bytes > MAX_BYTES {
+            self.writes = Vec::new();
+            self.bytes = 0;
+            self.is_lost = true;
+        }
     }
 
     /// Bytes that wait.
@@ -491,4 +499,22 @@ fn upload(queue: &wgpu::Queue, texture: &wgpu::Texture, rect: PixelRect, texel_b
             depth_or_array_layers: 1,
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_draws_is_forgotten_and_made_anew() {
+        let mut queue = WriteQueue::default();
+        for _ in 0..1000 {
+            let values = vec![0; 1 << 18];
+            queue.push(GpuWrite::Sets { first_row: 0, values });
+            assert!(queue.bytes() <= MAX_BYTES);
+        }
+        assert!(queue.take_lost());
+        assert!(!queue.take_lost());
+        assert_eq!((queue.bytes(), queue.take().len()), (0, 0));
+    }
 }
