@@ -22,10 +22,10 @@ fn draw() {
     eprintln!("folder {}", desk.path(0).display());
     desk.press(Key::R);
     for stroke in 0..200_u8 {
-        eprintln!("saved {stroke}");
         let (x, y) = (f32::from(stroke % 16) * 12.0, f32::from(stroke / 16) * 12.0);
         desk.drag(&[(x, y), (x + 4.0, y + 4.0), (x + 8.0, y + 8.0)]);
         desk.saved();
+        eprintln!("saved {}", desk.areas().len());
     }
 }
 

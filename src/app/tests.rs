@@ -173,7 +173,7 @@ impl Desk {
         self.step(3);
     }
 
-    fn areas(&self) -> Vec<u64> {
+    pub(super) fn areas(&self) -> Vec<u64> {
         let open = self.app().session.open().unwrap();
         open.document()
             .regions
