@@ -13,7 +13,7 @@ use super::canvas_overlay;
 use super::render::{
     CanvasRenderer, Difference, Emphasis, RegionLayer, RegionPixels, RegionStyle, ViewTransform,
 };
-use super::state::UiState;
+use super::state::{Tab, UiState};
 use super::theme;
 use crate::geometry::{ImagePoint, ImageSize, PixelRect};
 use crate::mask::{Mask, Rle};
@@ -27,6 +27,9 @@ use crate::tools::{
 
 /// Keys of masks that were found in a text, behind those of all regions.
 const FOUND_KEYS: u64 = 1 << 62;
+
+/// Keys of masks of the chat.
+const CHAT_KEYS: u64 = 1 << 61;
 
 /// Seconds between the presses of a double click.
 const DOUBLE_CLICK_SECS: f64 = 0.35;
@@ -455,7 +458,7 @@ impl Canvas {
         let hit = self
             .renderer
             .regions_at(x as u32, y as u32)
-            .find_map(|key| self.id_of(key));
+            .find_map(|key| self.id_of(key).or_else(|| chat_mask_of(session, key)));
         if let Some(id) = hit {
             state.inserts.push((target, id));
             return true;
@@ -712,6 +715,25 @@ impl Canvas {
                 });
             }
         }
+        // Those of the chat light up while one reads it.
+        let chat_masks = session.chat_masks().filter(|_| state.tab == Tab::Chat);
+        for (chat_mask, drawn) in chat_masks {
+            let is_hovered = state.was_hovered_mask == Some(chat_mask.key);
+            layers.push(RegionLayer {
+                key: CHAT_KEYS + chat_mask.key,
+                revision: 0,
+                pixels: RegionPixels::Rle(drawn),
+                style: RegionStyle {
+                    emphasis: if is_hovered {
+                        Emphasis::Selected
+                    } else {
+                        Emphasis::Hovered
+                    },
+                    fill_opacity: fill_opacity.max(0.25),
+                    ..RegionStyle::new(chat_mask.color.rgb)
+                },
+            });
+        }
         self.renderer.set_regions(&layers);
         drop(layers);
         self.sync_preview(session, tools);
@@ -900,4 +922,11 @@ pub(super) fn tool_key(key: egui::Key) -> Option<ToolKey> {
         egui::Key::ArrowDown => ToolKey::Arrow(Direction::Down),
         _ => return None,
     })
+}
+/// The name of the chat's mask with this key.
+fn chat_mask_of(session: &Session, key: u64) -> Option<String> {
+    let mut masks = session.chat_masks();
+    masks
+        .find(|(mask, _)| CHAT_KEYS + mask.key == key)
+        .map(|(mask, _)| mask.name.clone())
 }

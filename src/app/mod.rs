@@ -10,6 +10,7 @@ mod canvas_overlay;
 mod commands;
 mod dialogs;
 mod keys;
+mod language_commands;
 mod mask_pictures;
 mod mention_text;
 #[cfg(test)]
@@ -187,6 +188,7 @@ impl StudioApp {
         for text in told {
             app.session.notices.warn(text);
         }
+        app.use_language_model();
         if let Some(path) = options.path {
             app.open_path(&path);
         }
@@ -276,6 +278,7 @@ impl StudioApp {
             PathWish::Folder => self.locale.text("A folder of images"),
             PathWish::Image => self.locale.text("An image"),
             PathWish::ModelFolder | PathWish::ModelFile => self.locale.text("A model"),
+            PathWish::LanguageFolder => self.locale.text("The folder of a language model"),
             PathWish::ExportTo { .. } => self.locale.text("A new or empty folder for the export"),
             PathWish::ImportFile { .. } | PathWish::ImportFolder { .. } => {
                 self.locale.text("What is to be imported")
@@ -304,6 +307,11 @@ impl StudioApp {
         match wish {
             PathWish::Folder | PathWish::Image => self.open_path(&path),
             PathWish::ModelFolder | PathWish::ModelFile => self.choose_model(Some(path)),
+            PathWish::LanguageFolder => {
+                if let Some(state::Dialog::LanguageModel { form }) = &mut self.state.dialog {
+                    form.folder = path;
+                }
+            }
             PathWish::ExportTo { to, copies_images } => self.session.start_export(to, path, copies_images),
             PathWish::ImportFile { from } | PathWish::ImportFolder { from } => {
                 self.session.start_import(from, path)
@@ -356,6 +364,7 @@ impl StudioApp {
             for (tab, name) in [
                 (Tab::Region, locale.text("Region")),
                 (Tab::Language, locale.text("Language")),
+                (Tab::Chat, locale.text("Chat")),
                 (Tab::Review, locale.text("Review")),
             ] {
                 ui.selectable_value(&mut self.state.tab, tab, name);
@@ -370,6 +379,7 @@ impl StudioApp {
                     .show(ui, |ui| self.region_tab_ui(ui));
             }
             Tab::Language => self.language_tab_ui(ui),
+            Tab::Chat => self.chat_tab_ui(ui),
             Tab::Review => {
                 ScrollArea::vertical()
                     .auto_shrink([false, false])
@@ -406,7 +416,7 @@ impl StudioApp {
     /// A click somewhere else than on the canvas or the lists ends writing mentions.
     fn end_mention(&mut self, ctx: &egui::Context) {
         let is_focused = ctx.memory(|memory| memory.focused().is_some());
-        let is_elsewhere = self.state.tab != Tab::Language;
+        let is_elsewhere = !matches!(self.state.tab, Tab::Language | Tab::Chat);
         if is_elsewhere
             || (!is_focused && self.tools.active() != ToolKind::Select && !ctx.egui_is_using_pointer())
         {
@@ -450,6 +460,7 @@ impl eframe::App for StudioApp {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
         self.state.was_hovered = self.state.hovered.take();
+        self.state.was_hovered_mask = self.state.hovered_mask.take();
         self.take_keys(&ctx);
         self.take_dropped(&ctx);
         let bar = |ui: &Ui| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(6, 2));

@@ -46,6 +46,7 @@ impl NativeDialog {
         match wish {
             PathWish::Folder
             | PathWish::ModelFolder
+            | PathWish::LanguageFolder
             | PathWish::ExportTo { .. }
             | PathWish::ImportFolder { .. } => {
                 let chosen = dialog.pick_folder();

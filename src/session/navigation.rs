@@ -250,11 +250,12 @@ impl Session {
         self.shown += 1;
         self.show_to_network();
         self.want_stale_words();
+        self.renew_language(false);
         self.read_ahead();
     }
 
     /// Reads the neighbours of the image on screen.
-    fn read_ahead(&mut self) {
+    pub(super) fn read_ahead(&mut self) {
         let Some((list, open)) = self.list.as_ref().zip(self.open.as_ref()) else {
             return;
         };

@@ -6,10 +6,13 @@ mod exchange;
 mod found_words;
 mod key_sheet;
 mod label;
+mod language_model;
 mod messages;
 mod models;
 mod palette;
 mod preview;
+mod proposal_statistics;
+mod propose;
 mod reject;
 mod report;
 
@@ -31,6 +34,9 @@ impl StudioApp {
             Dialog::Label { typed } => self.label_ui(ui, typed, is_new),
             Dialog::Reject { typed } => self.reject_ui(ui, typed, is_new),
             Dialog::Models => self.models_ui(ui),
+            Dialog::LanguageModel { form } => self.language_model_ui(ui, form, is_new),
+            Dialog::Propose { task, typed } => self.propose_ui(ui, *task, typed, is_new),
+            Dialog::ProposalStatistics { by } => self.proposal_statistics_ui(ui, by),
             Dialog::Export { to, copies_images } => self.export_ui(ui, to, copies_images),
             Dialog::Import { from } => self.import_ui(ui, from),
             Dialog::Report => self.report_ui(ui),
