@@ -170,11 +170,28 @@ commands! {
 
     AddCaption, "add_caption", Language, "Write a caption", "Write a caption for the selected region.", ["I"];
     AddConversation, "add_conversation", Language, "New conversation", "Ask and answer about the image.", ["C"];
+    Chat, "chat", Language, "Chat about the image", "Ask the language model about the image and its regions.", ["Slash"];
+    AddChat, "add_chat", Language, "Add the chat to the conversations", "Write the chat into the annotations, its masks as drafts of regions.", ["Ctrl+Shift+M"];
+    ClearChat, "clear_chat", Language, "Clear the chat", "Forget what was asked and answered about this image.", [];
+    ProposeCaption, "propose_caption", Language, "Propose a caption", "Let the language model describe each selected region.", ["Shift+I"];
+    ProposeAnswer, "propose_answer", Language, "Propose an answer…", "Let the language model answer a question about the selected regions.", ["Shift+C"];
+    ProposeDescription, "propose_description", Language, "Propose a description of the image", "Let the language model describe the image and mark what it speaks of.", ["Shift+G"];
+    ProposeNamed, "propose_named", Language, "Propose what a text names…", "Let the language model mark what a phrase names or a sentence describes.", ["Shift+S"];
+    ProposeCategories, "propose_categories", Language, "Propose all of some categories…", "Let the language model mark everything of the categories you list.", ["Shift+T"];
+    StopAnswer, "stop_answer", Language, "Stop the language model", "Take all questions back; what was answered so far stays.", ["Ctrl+Period"];
+    LanguageModel, "language_model", Language, "Language model…", "Choose the language model: a server or a folder.", ["Ctrl+Shift+L"];
     MentionRegion, "mention_region", Language, "Mention the selected region", "Put the selected region into the text that is being written.", ["Ctrl+M"];
 
     MarkDone, "mark_done", Review, "Done, next", "Mark the image as done and go to the next one.", ["Ctrl+Enter"];
     Approve, "approve", Review, "Approve, next", "Approve the image and go to the next one to review.", ["Ctrl+Shift+A"];
     Reject, "reject", Review, "Reject…", "Send the image back with a comment.", ["Ctrl+Shift+R"];
+    NextProposal, "next_proposal", Review, "Next proposal", "Look at the next proposal that waits for you.", ["N"];
+    PreviousProposal, "previous_proposal", Review, "Previous proposal", "Look at the proposal before.", ["Shift+N"];
+    AcceptProposal, "accept_proposal", Review, "Accept the proposal", "Keep it as it is now; where a region of yours is nearly the same, that one is linked instead.", ["S"];
+    KeepProposal, "keep_proposal", Review, "Keep both", "Accept the proposed region beside the one that is nearly the same.", ["Shift+K"];
+    EditProposal, "edit_proposal", Review, "Edit the proposal", "Mend the mask or the text; accept it afterwards.", ["U"];
+    RejectProposal, "reject_proposal", Review, "Reject the proposal", "Take it away; it is counted, and can be undone.", ["X"];
+    ProposalStatistics, "proposal_statistics", Review, "How good the proposals are…", "How many proposals were accepted and how far they were mended, by model, task and label.", ["Ctrl+Shift+P"];
     MarkDraft, "mark_draft", Review, "Back to draft", "Mark the image as not finished.", [];
 
     ZoomIn, "zoom_in", View, "Zoom in", "Show less of the image, larger.", ["Plus", "Equals", "Ctrl+Plus", "Ctrl+Equals"];

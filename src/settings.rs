@@ -1,5 +1,7 @@
 //! What a person chose, kept between sessions; read leniently, written whole, unknown keys kept.
 
+mod language_model;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -7,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::language_model::{LanguageSettings, LanguageSource};
 use crate::atomic_file::{AtomicFile, Existing};
 use crate::command::{Command, KeyChord};
 
@@ -75,6 +78,8 @@ pub struct Settings {
     pub labels: Vec<String>,
     /// Keys that differ from the usual ones, by command.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// The language model.
+    pub language_model: LanguageSettings,
     /// Whether the hint of the first start went away.
     pub is_hint_seen: bool,
     /// Who writes captions and reviews; empty for `human`.
@@ -98,6 +103,7 @@ impl Default for Settings {
             recent: Vec::new(),
             labels: Vec::new(),
             keys: BTreeMap::new(),
+            language_model: LanguageSettings::default(),
             is_hint_seen: false,
             author: String::new(),
             unknown: BTreeMap::new(),

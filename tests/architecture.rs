@@ -96,7 +96,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
         &[
             "interchange",
             "language",
-            "settings.rs",
+            "settings",
             "tokenizer/config.rs",
             "tokenizer/weights",
         ],
@@ -112,7 +112,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
             "language",
             "locale.rs",
             "scores",
-            "settings.rs",
+            "settings",
             "tokenizer/config.rs",
             "tokenizer/weights",
             "training/state.rs",

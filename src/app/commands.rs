@@ -4,11 +4,12 @@ use eframe::egui::{self, ViewportCommand};
 
 use super::canvas;
 use super::panels::tool_bar::{COMBINES, TOOLS};
-use super::state::{Dialog, PathWish, Tab};
+use super::state::{Dialog, PathWish, Tab, TextTarget};
 use super::{StudioApp, keys, theme};
 use crate::command::Command;
 use crate::interchange::Format;
 use crate::session::OpenDocument;
+use crate::session::language::chat::Chat;
 use crate::settings::{Language, Theme};
 use crate::tools::ToolKey;
 use crate::worker::batch::Exchange;
@@ -258,6 +259,7 @@ impl StudioApp {
                 listening: None,
             }),
             Command::Models => self.state.open_dialog(Dialog::Models),
+            _ if self.run_language(command) => {}
             Command::Messages => self.state.open_dialog(Dialog::Messages),
             Command::About => self.state.open_dialog(Dialog::About),
             _ => {
@@ -288,7 +290,11 @@ impl StudioApp {
             .and_then(|open| open.active())
             .map(|region| region.id.clone());
         if let Some(region) = region {
-            self.state.tab = Tab::Language;
+            self.state.tab = if target.text == TextTarget::Chat {
+                Tab::Chat
+            } else {
+                Tab::Language
+            };
             self.state.inserts.push((target, region));
         }
     }
@@ -371,7 +377,22 @@ impl StudioApp {
             | Command::ToBack
             | Command::ToggleHidden
             | Command::ZoomSelection => selected > 0,
-            Command::SelectAll
+            Command::ProposeCaption => selected > 0,
+            Command::AddChat => self.session.chat().is_some_and(Chat::can_be_added),
+            Command::ClearChat => self.session.chat().is_some_and(|chat| !chat.turns.is_empty()),
+            Command::StopAnswer => self.session.language.is_busy(),
+            Command::ProposeAnswer
+            | Command::ProposeDescription
+            | Command::ProposeNamed
+            | Command::ProposeCategories
+            | Command::Chat
+            | Command::NextProposal
+            | Command::PreviousProposal
+            | Command::AcceptProposal
+            | Command::KeepProposal
+            | Command::EditProposal
+            | Command::RejectProposal
+            | Command::SelectAll
             | Command::NextRegion
             | Command::PreviousRegion
             | Command::AddConversation
@@ -389,7 +410,8 @@ impl StudioApp {
             | Command::CopyWords
             | Command::AddCaption
             | Command::MentionRegion => open.is_some(),
-            Command::Import
+            Command::ProposalStatistics
+            | Command::Import
             | Command::Export
             | Command::Report
             | Command::FolderWords

@@ -1,5 +1,6 @@
 //! A text field in which mentions of regions are coloured chips.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use eframe::egui::{
@@ -26,7 +27,29 @@ pub(super) struct MentionText<'a> {
     /// The accessible name.
     pub(super) name: String,
     pub(super) rows: usize,
+    /// What can be mentioned beside the regions.
+    pub(super) more: &'a [Mentioned],
+    /// Whether Enter ends the text, and Shift+Enter breaks the line.
+    pub(super) is_sent_by_enter: bool,
     pub(super) locale: Locale,
+}
+
+/// Something that a text can mention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mentioned {
+    pub(super) id: String,
+    pub(super) label: String,
+    pub(super) rgb: [u8; 3],
+}
+
+impl Mentioned {
+    pub(super) fn region(region: &Region) -> Self {
+        Self {
+            id: region.id.clone(),
+            label: region.label.clone(),
+            rgb: color_of(region).rgb,
+        }
+    }
 }
 
 /// What came of it.
@@ -36,6 +59,8 @@ pub(super) struct Written {
     pub(super) text: Option<String>,
     /// Whether the field lost the focus.
     pub(super) is_left: bool,
+    /// Whether Enter was pressed to send the text.
+    pub(super) is_sent: bool,
 }
 
 impl MentionText<'_> {
@@ -69,9 +94,13 @@ impl MentionText<'_> {
             let offered = self.offered(&text, start, cursor);
             chosen = choose_by_key(ui, id, &offered).map(|region| (start, cursor, region));
         }
-        let document = self.document;
+        let is_sent = self.is_sent_by_enter
+            && is_focused
+            && chosen.is_none()
+            && ui.input_mut(|input| input.consume_key(egui::Modifiers::NONE, egui::Key::Enter));
+        let colors = self.colors(&text);
         let mut layouter =
-            |ui: &Ui, text: &dyn TextBuffer, width: f32| layout(ui, document, text.as_str(), width);
+            |ui: &Ui, text: &dyn TextBuffer, width: f32| layout(ui, &colors, text.as_str(), width);
         let mut output = TextEdit::multiline(&mut text)
             .id(id)
             .hint_text(self.hint)
@@ -123,6 +152,7 @@ impl MentionText<'_> {
         Written {
             text: (is_changed && text != self.text).then_some(text),
             is_left: response.lost_focus(),
+            is_sent,
         }
     }
 
@@ -149,18 +179,32 @@ impl MentionText<'_> {
         }
     }
 
+    /// The thing with this id.
+    fn find(&self, id: &str) -> Option<Mentioned> {
+        let region = self.document.region(id).map(Mentioned::region);
+        region.or_else(|| self.more.iter().find(|other| other.id == id).cloned())
+    }
+
+    /// The colours of what a text mentions.
+    fn colors(&self, text: &str) -> HashMap<String, [u8; 3]> {
+        let mentioned = mention::candidates(text).filter_map(|candidate| self.find(candidate.id));
+        mentioned.map(|thing| (thing.id, thing.rgb)).collect()
+    }
+
     /// The regions that what is typed behind an `@` could mean.
     fn offered(&self, text: &str, start: usize, cursor: usize) -> Vec<String> {
         let typed: String = text.chars().skip(start + 1).take(cursor - start - 1).collect();
         let typed = typed.to_lowercase();
         let is_meant =
-            |region: &&Region| region.id.starts_with(&typed) || region.label.to_lowercase().contains(&typed);
-        self.document
-            .regions
-            .iter()
-            .filter(is_meant)
+            |id: &str, label: &str| id.starts_with(&typed) || label.to_lowercase().contains(&typed);
+        let regions = self.document.regions.iter();
+        let regions = regions.map(|region| (&region.id, &region.label));
+        let more = self.more.iter().map(|thing| (&thing.id, &thing.label));
+        regions
+            .chain(more)
+            .filter(|(id, label)| is_meant(id, label))
             .take(OFFERED)
-            .map(|region| region.id.clone())
+            .map(|(id, _)| id.clone())
             .collect()
     }
 
@@ -187,13 +231,9 @@ impl MentionText<'_> {
                 if offered.is_empty() {
                     ui.weak(self.locale.text("no region of this name"));
                 }
-                for (place, region) in offered
-                    .iter()
-                    .filter_map(|id| self.document.region(id))
-                    .enumerate()
-                {
+                for (place, region) in offered.iter().filter_map(|id| self.find(id)).enumerate() {
                     let text = format!("{}  {}", region.id, region.label);
-                    let color = color_of(region).rgb;
+                    let color = region.rgb;
                     let label = egui::RichText::new(text.trim_end())
                         .background_color(theme::color(color))
                         .color(theme::text_on(color));
@@ -255,7 +295,7 @@ fn byte_of(text: &str, character: usize) -> usize {
 }
 
 /// The text with every mention of a region in that region's colour.
-fn layout(ui: &Ui, document: &Document, text: &str, width: f32) -> Arc<Galley> {
+fn layout(ui: &Ui, colors: &HashMap<String, [u8; 3]>, text: &str, width: f32) -> Arc<Galley> {
     let font = FontId::proportional(14.0);
     let plain = TextFormat {
         font_id: font.clone(),
@@ -267,11 +307,10 @@ fn layout(ui: &Ui, document: &Document, text: &str, width: f32) -> Arc<Galley> {
     job.wrap.max_width = width;
     let mut end = 0;
     for candidate in mention::candidates(text) {
-        let Some(region) = document.region(candidate.id) else {
+        let Some(rgb) = colors.get(candidate.id).copied() else {
             continue;
         };
         job.append(&text[end..candidate.range.start], 0.0, plain.clone());
-        let rgb = color_of(region).rgb;
         let chip = TextFormat {
             background: theme::color(rgb),
             color: theme::text_on(rgb),

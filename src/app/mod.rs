@@ -11,6 +11,7 @@ mod dialogs;
 mod keys;
 #[cfg(test)]
 mod killed;
+mod language_commands;
 mod mask_pictures;
 mod mention_text;
 #[cfg(test)]
@@ -188,6 +189,7 @@ impl StudioApp {
         for text in told {
             app.session.notices.warn(text);
         }
+        app.use_language_model();
         if let Some(path) = options.path {
             app.open_path(&path);
         }
@@ -277,6 +279,7 @@ impl StudioApp {
             PathWish::Folder => self.locale.text("A folder of images"),
             PathWish::Image => self.locale.text("An image"),
             PathWish::ModelFolder | PathWish::ModelFile => self.locale.text("A model"),
+            PathWish::LanguageFolder => self.locale.text("The folder of a language model"),
             PathWish::ExportFolder => self.locale.text("A new or empty folder for the export"),
             PathWish::ImportFile | PathWish::ImportFolder => self.locale.text("What is to be imported"),
         };
@@ -303,6 +306,11 @@ impl StudioApp {
         match wish {
             PathWish::Folder | PathWish::Image => self.open_path(&path),
             PathWish::ModelFolder | PathWish::ModelFile => self.choose_model(Some(path)),
+            PathWish::LanguageFolder => {
+                if let Some(Dialog::LanguageModel { form }) = &mut self.state.dialog {
+                    form.folder = path;
+                }
+            }
             PathWish::ExportFolder | PathWish::ImportFile | PathWish::ImportFolder => {
                 if let Some(Dialog::Export { folder: field, .. } | Dialog::Import { path: field, .. }) =
                     &mut self.state.dialog
@@ -358,6 +366,7 @@ impl StudioApp {
             for (tab, name) in [
                 (Tab::Region, locale.text("Region")),
                 (Tab::Language, locale.text("Language")),
+                (Tab::Chat, locale.text("Chat")),
                 (Tab::Review, locale.text("Review")),
             ] {
                 ui.selectable_value(&mut self.state.tab, tab, name);
@@ -372,6 +381,7 @@ impl StudioApp {
                     .show(ui, |ui| self.region_tab_ui(ui));
             }
             Tab::Language => self.language_tab_ui(ui),
+            Tab::Chat => self.chat_tab_ui(ui),
             Tab::Review => {
                 ScrollArea::vertical()
                     .auto_shrink([false, false])
@@ -412,7 +422,7 @@ impl StudioApp {
     /// A click somewhere else than on the canvas or the lists ends writing mentions.
     fn end_mention(&mut self, ctx: &egui::Context) {
         let is_focused = ctx.memory(|memory| memory.focused().is_some());
-        let is_elsewhere = self.state.tab != Tab::Language;
+        let is_elsewhere = !matches!(self.state.tab, Tab::Language | Tab::Chat);
         if is_elsewhere
             || (!is_focused && self.tools.active() != ToolKind::Select && !ctx.egui_is_using_pointer())
         {
@@ -457,6 +467,7 @@ impl eframe::App for StudioApp {
         let ctx = ui.ctx().clone();
         self.state.was_hovered = self.state.hovered.take();
         let runs_keys_now = keys::come_first(&ctx);
+        self.state.was_hovered_mask = self.state.hovered_mask.take();
         self.take_keys(&ctx);
         if runs_keys_now {
             self.run_queue(&ctx);

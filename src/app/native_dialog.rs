@@ -44,7 +44,11 @@ impl NativeDialog {
         // The dialog is made here, as some systems demand, and waited for elsewhere.
         let named = thread::Builder::new().name("samtok-dialog".to_owned());
         match wish {
-            PathWish::Folder | PathWish::ModelFolder | PathWish::ExportFolder | PathWish::ImportFolder => {
+            PathWish::Folder
+            | PathWish::ModelFolder
+            | PathWish::LanguageFolder
+            | PathWish::ExportFolder
+            | PathWish::ImportFolder => {
                 let chosen = dialog.pick_folder();
                 named.spawn(move || run(pollster::block_on(chosen)))?;
             }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use super::render::{DisplaySettings, Tone};
 use crate::command::Command;
+use crate::language::proposals::outcome::GroupBy;
+use crate::language::tasks::VisionTask;
+use crate::settings::LanguageSettings;
 use crate::tools::Combine;
 use crate::worker::batch::Exchange;
 
@@ -15,6 +18,8 @@ pub(super) enum Tab {
     Region,
     /// Captions and conversations.
     Language,
+    /// What a language model says about the image.
+    Chat,
     /// How far the work is.
     Review,
 }
@@ -36,6 +41,8 @@ pub(super) enum TextTarget {
         /// Which turn.
         index: usize,
     },
+    /// The next question of the chat.
+    Chat,
 }
 
 /// The text that was written last, and where in it.
@@ -62,6 +69,12 @@ pub(super) enum Dialog {
     Reject { typed: String },
     /// The model and its device.
     Models,
+    /// The language model.
+    LanguageModel { form: LanguageSettings },
+    /// What proposals are asked for.
+    Propose { task: VisionTask, typed: String },
+    /// How good proposals are.
+    ProposalStatistics { by: GroupBy },
     /// A form to write.
     Export {
         to: Exchange,
@@ -91,6 +104,8 @@ pub(super) enum PathWish {
     ModelFolder,
     /// A weights file.
     ModelFile,
+    /// The folder of a language model.
+    LanguageFolder,
     /// Where an export goes.
     ExportFolder,
     /// A file that is imported.
@@ -120,6 +135,10 @@ pub(super) struct UiState {
     pub(super) hovered: Option<String>,
     /// The same in the frame before, which is what is drawn.
     pub(super) was_hovered: Option<String>,
+    /// The mask of the chat whose chip the pointer is on.
+    pub(super) hovered_mask: Option<u64>,
+    /// The same in the frame before, which is what is drawn.
+    pub(super) was_hovered_mask: Option<u64>,
     /// The text that regions are put into.
     pub(super) mention: Option<MentionTarget>,
     /// What is typed as a new attribute.

@@ -1,5 +1,7 @@
 //! The real window without a display, driven by its accessible names; only the network is scripted, but for one test.
 
+mod language;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

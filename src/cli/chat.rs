@@ -8,12 +8,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::engine::{self, EngineArgs};
+use super::engine::EngineArgs;
 use super::output_files::{self, OutputFolder, Overwriting};
 use super::{ExitCode, GlobalArgs, inputs};
 use crate::dataset::{Document, ImageRef, Region};
 use crate::image_file;
-use crate::language::proposals::{Proposal, Reader};
+use crate::language::proposals::{Proposal, Reader, Vocabulary};
 use crate::language::tasks::{AskedRegion, EarlierTurn, Prompts, VisionTask};
 use crate::language::{ChatRole, Engine, Finish};
 use crate::mask::Mask;
@@ -191,7 +191,7 @@ impl Chat<'_> {
         if answer.finish == Finish::Length {
             tracing::warn!("the answer reached its longest length and may be cut off");
         }
-        let vocabulary = engine::vocabulary(self.tokenizer);
+        let vocabulary = Vocabulary::of(self.tokenizer);
         let reader = Reader {
             model: engine.name(),
             task: VisionTask::Refine,

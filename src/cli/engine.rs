@@ -8,13 +8,11 @@ use anyhow::{Context as _, bail};
 
 use super::GlobalArgs;
 use crate::language::Engine;
+use crate::language::opening::{self, OpenError};
 use crate::language::proposals::{TrainedWith, Vocabulary};
-use crate::language::qwen3_vl::{LoadOptions, Precision, Qwen3Vl};
+use crate::language::qwen3_vl::{Precision, Qwen3Vl, mask_tokenizer_files};
 use crate::language::served::{ApiKey, Endpoint, ServedEngine};
 use crate::tokenizer::{ChosenDevice, MaskTokenizer, ModelFiles};
-
-/// The tokenizer that published language models have beside them.
-const PUBLISHED_TOKENIZER: &str = "mask_tokenizer_256x2.pth";
 
 /// The language model.
 #[derive(Debug, clap::Args)]
@@ -95,16 +93,11 @@ impl EngineArgs {
     }
 
     fn local(&self, folder: &Path, global: &GlobalArgs) -> anyhow::Result<Qwen3Vl> {
-        let device = ChosenDevice::open(global.device)?;
         let bar = super::progress::bar(0);
-        let engine = Qwen3Vl::load(
-            folder,
-            &LoadOptions::new(device, self.precision),
-            &mut |done, all| {
-                bar.set_length(all as u64);
-                bar.set_position(done as u64);
-            },
-        )?;
+        let engine = opening::open_local(folder, global.device, self.precision, &mut |done, all| {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        })?;
         bar.finish_and_clear();
         Ok(engine)
     }
@@ -126,18 +119,12 @@ impl EngineArgs {
         endpoint.retries.retries = self.retries;
         endpoint.retries.after_text = takes_finished_answers;
         endpoint.concurrency = concurrency;
-        if self.vlm_name.is_none() {
-            let mut models = ServedEngine::new(endpoint.clone()).models(&|| false)?;
-            endpoint.model = match (models.pop(), models.len()) {
-                (Some(only), 0) => only,
-                (None, _) => bail!("the server has no model; name one with --vlm-name: {address}"),
-                (Some(last), _) => bail!(
-                    "the server has {} models, among them {last:?}; choose one with --vlm-name: {address}",
-                    models.len() + 1
-                ),
-            };
-        }
-        Ok(ServedEngine::new(endpoint))
+        opening::open_served(endpoint, &|| false).map_err(|error| match error {
+            OpenError::NoModel { .. } | OpenError::SeveralModels { .. } => {
+                anyhow::Error::from(error).context("choose a model with --vlm-name")
+            }
+            error => error.into(),
+        })
     }
 
     /// The tokenizer of the model's words: the one asked for, else the one beside a published model, else the usual
@@ -148,11 +135,8 @@ impl EngineArgs {
         model: &str,
         trained: &TrainedWith,
     ) -> anyhow::Result<MaskTokenizer> {
-        let beside = self
-            .vlm
-            .as_ref()
-            .map(|folder| folder.join(PUBLISHED_TOKENIZER))
-            .filter(|path| path.is_file());
+        let beside = self.vlm.as_deref().and_then(mask_tokenizer_files);
+        let beside = beside.map(|files| files.weights);
         let files = match beside.filter(|_| !global.names_model()) {
             Some(path) => ModelFiles::open(&path).context("the tokenizer beside the language model")?,
             None => {
@@ -167,17 +151,8 @@ impl EngineArgs {
             }
         };
         let tokenizer = MaskTokenizer::load(&files, &ChosenDevice::open(global.device)?)?;
-        let vocabulary = vocabulary(&tokenizer);
-        vocabulary.check(model, trained)?;
+        let checked = Vocabulary::of(&tokenizer).check(model, trained);
+        checked.context("the tokenizer has to be named by --model")?;
         Ok(tokenizer)
-    }
-}
-
-/// The words of a tokenizer.
-pub(super) fn vocabulary(tokenizer: &MaskTokenizer) -> Vocabulary {
-    Vocabulary {
-        name: tokenizer.config().name.clone(),
-        fingerprint: tokenizer.fingerprint().to_string(),
-        format: tokenizer.format(),
     }
 }

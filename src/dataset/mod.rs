@@ -26,7 +26,7 @@ pub mod vocabulary;
 
 pub use self::document::{
     Attributes, Caption, Conversation, Document, ImageRef, MaskWords, Region, RegionMask, Tokenizer, Turn,
-    UnknownKeys,
+    UnknownKeys, mask_blake3,
 };
 pub use self::edit::{ConversationChange, Edit, EditError, MaskChange, Mentions, RegionChange};
 pub use self::history::History;

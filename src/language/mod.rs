@@ -6,6 +6,7 @@
 //! annotator can accept, mend or reject.
 
 mod error;
+pub mod opening;
 pub mod proposals;
 pub mod qwen3_vl;
 pub mod served;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Session, Severity};
+use crate::language::proposals::outcome::OutcomeTable;
 use crate::worker::batch::{BatchEvent, BatchJob, Exchange, Report, RunningBatch};
 use crate::worker::files::FileRequest;
 use crate::worker::network::{FolderJob, NetworkRequest};
@@ -27,6 +28,10 @@ pub struct BatchState {
     pub report: Option<Box<Report>>,
     /// Counts the reports.
     pub reports: u64,
+    /// What became of the folder's proposals when that was last counted, and the sidecars that could not be read.
+    pub outcomes: Option<(Box<OutcomeTable>, u64)>,
+    /// Whether they are to be counted as soon as everything is saved.
+    wants_outcomes: bool,
 }
 
 impl BatchState {
@@ -74,6 +79,24 @@ impl Session {
                     min_words_iou: MIN_WORDS_IOU,
                 },
             );
+        }
+    }
+
+    /// Counts what became of the folder's proposals, those on screen included.
+    pub fn start_outcomes(&mut self) {
+        if self.folder().is_some() && !self.is_batch_running() {
+            self.batch.wants_outcomes = true;
+            self.batch.outcomes = None;
+        }
+    }
+
+    /// Begins to count once the last decisions are on disk.
+    fn begin_outcomes(&mut self) {
+        if self.batch.wants_outcomes && self.batch.title.is_none() && (self.is_saved() || self.is_failing()) {
+            self.batch.wants_outcomes = false;
+            if let Some(folder) = self.list.as_ref().map(|list| list.folder.clone()) {
+                self.start_batch("Counting proposals", BatchJob::Outcomes { folder });
+            }
         }
     }
 
@@ -152,6 +175,7 @@ impl Session {
     }
 
     pub(super) fn update_batch(&mut self) {
+        self.begin_outcomes();
         while let Some(event) = self.batch.running.as_ref().and_then(RunningBatch::try_event) {
             if let BatchEvent::Progress(done, total) = event {
                 self.batch.progress = (done, total);
@@ -176,6 +200,7 @@ impl Session {
                     self.batch.report = Some(report);
                     self.batch.reports += 1;
                 }
+                BatchEvent::Outcomes(table, unreadable) => self.batch.outcomes = Some((table, unreadable)),
                 BatchEvent::Failed(reason) => self.notices.error(reason),
                 BatchEvent::Cancelled => self.notices.info("stopped; nothing is left half done"),
             }

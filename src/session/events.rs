@@ -122,6 +122,7 @@ impl Session {
                     open.rebuilt.clear();
                 }
                 self.want_stale_words();
+                self.renew_language(true);
             }
             NetworkEvent::ModelFailed { reason, .. } => {
                 self.embedding = EmbeddingState::Failed;
@@ -136,10 +137,17 @@ impl Session {
                 self.prefetch_embeddings();
             }
             NetworkEvent::Embedding(_) | NetworkEvent::Embedded { .. } => {}
-            NetworkEvent::Words { image, regions } if self.is_shown(image) => self.on_words(regions),
-            NetworkEvent::Words { .. } => {}
-            NetworkEvent::Decoded { image, id, masks } if self.is_shown(image) => self.on_decoded(id, masks),
-            NetworkEvent::Decoded { .. } => {}
+            NetworkEvent::Words { image, regions } => {
+                self.take_words_of_asks(image, &regions);
+                if self.is_shown(image) {
+                    self.on_words(regions);
+                }
+            }
+            NetworkEvent::Decoded { image, id, masks } => {
+                if !self.take_drawn(id, &masks) && self.is_shown(image) {
+                    self.on_decoded(id, masks);
+                }
+            }
             NetworkEvent::Prompted { image, id, masks } if self.is_shown(image) => {
                 self.on_prompted(id, masks)
             }
@@ -148,6 +156,7 @@ impl Session {
                 if self.is_shown(image) && what == "embed the image" {
                     self.embedding = EmbeddingState::Failed;
                 }
+                self.network_failed(image, what, &reason);
                 self.notices
                     .error(format!("the network could not {what}: {reason}"));
             }

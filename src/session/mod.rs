@@ -7,6 +7,7 @@
 
 mod batch;
 mod events;
+pub mod language;
 mod list;
 mod navigation;
 mod notice;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::batch::BatchState;
+use self::language::LanguageDesk;
 pub use self::list::ImageList;
 use self::navigation::{Left, ReadAhead};
 pub use self::notice::{Notice, Notices, Severity};
@@ -39,6 +41,7 @@ use crate::dataset::{Edit, Region, RegionChange, Status};
 use crate::image_file::RgbImage;
 use crate::worker::Wake;
 use crate::worker::files::{FileOptions, FileRequest, FileWorker};
+use crate::worker::language::{OpenEngine, open_engine};
 use crate::worker::network::{
     MaskModel, ModelChoice, ModelInfo, NetworkOptions, NetworkRequest, NetworkWorker,
 };
@@ -110,6 +113,8 @@ pub struct Session {
     stored: Vec<proposal::StoredWords>,
     /// The batch job that runs, and the report of the last one.
     pub batch: BatchState,
+    /// The language model.
+    pub language: LanguageDesk,
     next_request: u64,
     wake: WakeUp,
     /// Small pictures that arrived since they were last taken.
@@ -139,6 +144,19 @@ impl Session {
         load: impl Fn(&ModelChoice) -> Result<M, String> + Send + 'static,
         wake: Wake,
     ) -> io::Result<Self> {
+        Self::start_with(options, load, Box::new(open_engine), wake)
+    }
+
+    /// Starts as [`Session::start`] does; `open` opens language models.
+    ///
+    /// # Errors
+    /// If the system refuses threads.
+    pub fn start_with<M: MaskModel + 'static>(
+        options: SessionOptions,
+        load: impl Fn(&ModelChoice) -> Result<M, String> + Send + 'static,
+        open: Box<OpenEngine>,
+        wake: Wake,
+    ) -> io::Result<Self> {
         let mut session = Self {
             files: FileWorker::start(options.files, Arc::clone(&wake))?,
             network: NetworkWorker::start(options.network, load, Arc::clone(&wake))?,
@@ -160,6 +178,7 @@ impl Session {
             found: None,
             stored: Vec::new(),
             batch: BatchState::default(),
+            language: LanguageDesk::start(open, Arc::clone(&wake))?,
             next_request: 0,
             wake: WakeUp(wake),
             thumbnails: Vec::new(),
@@ -253,6 +272,7 @@ impl Session {
         while let Some(event) = self.network.try_event() {
             self.on_network_event(event);
         }
+        self.update_language();
         self.update_batch();
         self.autosave();
     }

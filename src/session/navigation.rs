@@ -254,6 +254,7 @@ impl Session {
         self.shown += 1;
         self.show_to_network();
         self.want_stale_words();
+        self.renew_language(false);
         self.read_ahead();
     }
 

@@ -16,7 +16,7 @@ const SPECK_PX: u64 = 16;
 const PASTE_OFFSET_PX: i64 = 12;
 
 /// Colours of regions, easy to tell apart for the colour-blind too (after Okabe and Ito, and Tol).
-const PALETTE: [[u8; 3]; 10] = [
+pub(super) const PALETTE: [[u8; 3]; 10] = [
     [0xe6, 0x9f, 0x00],
     [0x56, 0xb4, 0xe9],
     [0x00, 0x9e, 0x73],

@@ -13,17 +13,22 @@ use crate::geometry::{ImagePoint, ImageSize, PixelRect};
 use crate::image_file::{RgbImage, write_rgb_png};
 use crate::mask::Mask;
 use crate::tools::{Combine, Patch, PromptPoint, PromptRequest};
+use crate::worker::language::OpenEngine;
 use crate::worker::network::{ModelChoice, scripted};
 
-const SIZE: ImageSize = ImageSize::new(120, 80);
+pub(super) const SIZE: ImageSize = ImageSize::new(120, 80);
 
-struct Desk {
+pub(super) struct Desk {
     folder: tempfile::TempDir,
-    session: Session,
+    pub(super) session: Session,
 }
 
 impl Desk {
     fn new(images: usize) -> Self {
+        Self::with_language(images, Box::new(|_, _, _| Err("there is none".to_owned())))
+    }
+
+    pub(super) fn with_language(images: usize, open: Box<OpenEngine>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for number in 0..images {
             let pixels = (0..3 * SIZE.area())
@@ -35,7 +40,8 @@ impl Desk {
             )
             .unwrap();
         }
-        let session = Session::start(SessionOptions::default(), scripted::load, Arc::new(|| {})).unwrap();
+        let session =
+            Session::start_with(SessionOptions::default(), scripted::load, open, Arc::new(|| {})).unwrap();
         let mut desk = Self { folder, session };
         let path = desk.folder.path().to_path_buf();
         desk.session.open_path(&path);
@@ -46,7 +52,7 @@ impl Desk {
     }
 
     /// Lets the workers work until something is so.
-    fn until(&mut self, what: &str, is_so: impl Fn(&Session) -> bool) {
+    pub(super) fn until(&mut self, what: &str, is_so: impl Fn(&Session) -> bool) {
         let start = Instant::now();
         loop {
             self.session.update();
@@ -62,11 +68,11 @@ impl Desk {
         }
     }
 
-    fn path(&self, number: usize) -> PathBuf {
+    pub(super) fn path(&self, number: usize) -> PathBuf {
         self.folder.path().join(format!("{number}.png"))
     }
 
-    fn show(&mut self, number: usize) {
+    pub(super) fn show(&mut self, number: usize) {
         let path = self.path(number);
         self.session.open_image(&path);
         self.until("an image", |session| {
@@ -74,16 +80,16 @@ impl Desk {
         });
     }
 
-    fn add(&mut self, rect: PixelRect) {
+    pub(super) fn add(&mut self, rect: PixelRect) {
         let patch = Patch::around(&Mask::from_rects(SIZE, &[rect]).unwrap()).unwrap();
         self.session.commit(&patch, Combine::Replace, "rectangle");
     }
 
-    fn saved(&mut self) {
+    pub(super) fn saved(&mut self) {
         self.until("saving", Session::is_saved);
     }
 
-    fn on_disk(&self, number: usize) -> crate::dataset::Document {
+    pub(super) fn on_disk(&self, number: usize) -> crate::dataset::Document {
         Sidecar::open(&sidecar_path(&self.path(number)))
             .unwrap()
             .1

@@ -11,11 +11,12 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::Wake;
+use super::{Wake, outcomes};
 use crate::audit::check::{self, CheckOptions, Code, Finding, Selection};
 use crate::audit::stats::{self, Stats, StatsOptions};
 use crate::interchange::training::{Container, TrainingOptions};
 use crate::interchange::{self, ExportOptions, Format, ImportOptions};
+use crate::language::proposals::outcome::OutcomeTable;
 
 /// Findings that a report lists; a folder with more has one thing wrong many times.
 const FINDINGS: usize = 5_000;
@@ -85,6 +86,11 @@ pub enum BatchJob {
         /// The folder with the images.
         into: PathBuf,
     },
+    /// What became of proposals.
+    Outcomes {
+        /// The annotated folder.
+        folder: PathBuf,
+    },
     /// Statistics and findings.
     Report {
         /// The annotated folder.
@@ -123,6 +129,8 @@ pub enum BatchEvent {
     },
     /// The report.
     Report(Box<Report>),
+    /// What became of proposals, and the sidecars that could not be read.
+    Outcomes(Box<OutcomeTable>, u64),
     /// It failed; why.
     Failed(String),
     /// It was stopped.
@@ -253,6 +261,10 @@ fn run(job: BatchJob, progress: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<
                 Err(error) => BatchEvent::Failed(error.to_string()),
             }
         }
+        BatchJob::Outcomes { folder } => match outcomes::outcomes(&folder, progress) {
+            Ok((table, unreadable)) => BatchEvent::Outcomes(Box::new(table), unreadable),
+            Err(error) => BatchEvent::Failed(error.to_string()),
+        },
         BatchJob::Report {
             folder,
             min_words_iou,

@@ -1,4 +1,4 @@
-//! Long work off the caller's thread: a thread that owns the network, a thread that owns the files, and the batch
+//! Long work off the caller's thread: threads that own the network, the language model and the files, and the batch
 //! jobs that run on them.
 //!
 //! Each worker is a handle, one enum of requests and one enum of events. Requests go through a bounded channel and
@@ -7,7 +7,9 @@
 
 pub mod batch;
 pub mod files;
+pub mod language;
 pub mod network;
+mod outcomes;
 pub mod propose;
 pub mod tokenize;
 pub mod watch;

@@ -188,11 +188,7 @@ pub fn propose(
     mut report: impl FnMut(&ProposeProgress) -> bool,
 ) -> Result<ProposeSummary, ProposeError> {
     questions::check(options)?;
-    let vocabulary = Vocabulary {
-        name: tokenizer.config().name.clone(),
-        fingerprint: tokenizer.fingerprint().to_string(),
-        format: tokenizer.format(),
-    };
+    let vocabulary = Vocabulary::of(tokenizer);
     let model = engines.first().map_or("", |engine| engine.name()).to_owned();
     let journal = Journal::open(folder, &model, &vocabulary, options)?;
     let listed = folder.list().images.into_iter().enumerate();

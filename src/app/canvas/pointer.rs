@@ -213,8 +213,8 @@ impl Canvas {
         let Some(target) = hands.state.mention.clone().filter(|_| is_meant) else {
             return false;
         };
-        match self.scene.regions_at(event.at).next() {
-            Some((_, id)) => hands.state.inserts.push((target, id.to_owned())),
+        match self.scene.mentionable_at(event.at, hands.session) {
+            Some(name) => hands.state.inserts.push((target, name)),
             None => hands.state.mention = None,
         }
         // A click beside all regions ends the writing and deselects like any other.

@@ -8,7 +8,7 @@ use super::super::render::{
     CanvasRenderer, Difference, DisplaySettings, Emphasis, RegionLayer, RegionPixels, RegionStyle,
     ViewTransform,
 };
-use super::super::state::UiState;
+use super::super::state::{Tab, UiState};
 use super::super::theme;
 use crate::dataset::{Color, Document};
 use crate::geometry::{ImagePoint, ImageSize, PixelRect};
@@ -21,8 +21,14 @@ use crate::tools::{Combine, Patch, Preview, PreviewShape};
 /// Keys of masks that were found in a text, behind those of all regions.
 const FOUND_KEYS: u64 = 1 << 62;
 
+/// Keys of masks of the chat.
+const CHAT_KEYS: u64 = 1 << 61;
+
 /// Least opacity of a region under the brush.
 const STROKE_OPACITY: f32 = 0.3;
+
+/// Least opacity of a mask of the chat.
+const CHAT_OPACITY: f32 = 0.25;
 
 /// What the renderer holds of a region.
 #[derive(Debug)]
@@ -43,6 +49,9 @@ struct Look {
     dimmed: Option<String>,
     fill_opacity: f32,
     found: Option<(u64, Vec<bool>)>,
+    /// Keys of the masks of the chat while one reads it.
+    chat: Vec<u64>,
+    hovered_chat: Option<u64>,
 }
 
 /// What the preview layer shows, to change it only when that changes.
@@ -123,15 +132,34 @@ impl Scene {
 
     /// Places in the document and ids of the visible regions at a point, frontmost first.
     pub(super) fn regions_at(&self, at: ImagePoint) -> impl Iterator<Item = (usize, &str)> {
+        self.keys_at(at).filter_map(|key| self.region_of(key))
+    }
+
+    /// The name of the frontmost region or mask of the chat at a point, by which a text can mention it.
+    pub(super) fn mentionable_at(&self, at: ImagePoint, session: &Session) -> Option<String> {
+        let chat_name = |key| {
+            let (mask, _) = session
+                .chat_masks()
+                .find(|(mask, _)| CHAT_KEYS + mask.key == key)?;
+            Some(mask.name.clone())
+        };
+        self.keys_at(at).find_map(|key| {
+            self.region_of(key)
+                .map_or_else(|| chat_name(key), |(_, id)| Some(id.to_owned()))
+        })
+    }
+
+    fn keys_at(&self, at: ImagePoint) -> impl Iterator<Item = u64> {
         let is_inside = at.x >= 0.0 && at.y >= 0.0;
         let pixel = is_inside.then_some((at.x as u32, at.y as u32));
         pixel
             .into_iter()
             .flat_map(|(x, y)| self.renderer.regions_at(x, y))
-            .filter_map(|key| {
-                let place = *self.places.get(&key)?;
-                Some((place, self.held.get(place)?.id.as_str()))
-            })
+    }
+
+    fn region_of(&self, key: u64) -> Option<(usize, &str)> {
+        let place = *self.places.get(&key)?;
+        Some((place, self.held.get(place)?.id.as_str()))
     }
 
     // ---- strokes
@@ -197,6 +225,12 @@ impl Scene {
                 let are_shown = found.masks.iter().map(|mask| mask.shown().is_some());
                 (found.revision, are_shown.collect())
             }),
+            chat: session
+                .chat_masks()
+                .filter(|_| state.tab == Tab::Chat)
+                .map(|(mask, _)| mask.key)
+                .collect(),
+            hovered_chat: state.was_hovered_mask,
         };
         if self.look.as_ref() != Some(&look) {
             self.compare(open, look.live.as_deref());
@@ -292,6 +326,23 @@ impl Scene {
                     },
                 })
             }));
+        }
+        for (mask, drawn) in session.chat_masks().filter(|_| !look.chat.is_empty()) {
+            let is_hovered = look.hovered_chat == Some(mask.key);
+            layers.push(RegionLayer {
+                key: CHAT_KEYS + mask.key,
+                revision: 0,
+                pixels: RegionPixels::Rle(drawn),
+                style: RegionStyle {
+                    emphasis: if is_hovered {
+                        Emphasis::Selected
+                    } else {
+                        Emphasis::Hovered
+                    },
+                    fill_opacity: look.fill_opacity.max(CHAT_OPACITY),
+                    ..RegionStyle::new(mask.color.rgb)
+                },
+            });
         }
         self.renderer.set_regions(&layers);
     }

@@ -6,10 +6,13 @@ mod exchange;
 mod found_words;
 mod key_sheet;
 mod label;
+mod language_model;
 mod messages;
 mod models;
 mod palette;
 mod preview;
+mod proposal_statistics;
+mod propose;
 mod reject;
 mod report;
 
@@ -37,6 +40,9 @@ impl StudioApp {
                 folder,
             } => self.export_ui(ui, to, copies_images, folder),
             Dialog::Import { from, path } => self.import_ui(ui, from, path),
+            Dialog::LanguageModel { form } => self.language_model_ui(ui, form, is_new),
+            Dialog::Propose { task, typed } => self.propose_ui(ui, *task, typed, is_new),
+            Dialog::ProposalStatistics { by } => self.proposal_statistics_ui(ui, by),
             Dialog::Report => self.report_ui(ui),
             Dialog::Messages => self.messages_ui(ui),
             Dialog::About => self.about_ui(ui),

@@ -308,9 +308,11 @@ impl StudioApp {
             hint,
             name,
             rows,
+            more: &[],
+            is_sent_by_enter: false,
             locale,
         };
-        let Written { text, is_left } = field.show(ui, &mut self.state);
+        let Written { text, is_left, .. } = field.show(ui, &mut self.state);
         if is_left && let Some(open) = self.session.open_mut() {
             open.end_typing();
         }

@@ -19,6 +19,7 @@ impl StudioApp {
         let (steps, bytes) = (open.history().len(), open.history().bytes());
         let (modified, revision) = (document.modified, document.revision);
         let region = open.active().map(|region| (region.id.clone(), region.status));
+        self.proposals_ui(ui);
         ui.strong(locale.text("This image"));
         ui.horizontal_wrapped(|ui| {
             for status in Status::ALL {

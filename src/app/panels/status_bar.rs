@@ -111,6 +111,7 @@ impl StudioApp {
             "Exporting" => locale.text("Exporting"),
             "Importing" => locale.text("Importing"),
             "Checking" => locale.text("Checking"),
+            "Counting proposals" => locale.text("Counting proposals"),
             _ => locale.text("Making words"),
         };
         match total.filter(|total| *total > 0) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PROPOSAL_KEY, Proposal, ProposedRegion};
+use super::{PROPOSAL_KEY, Proposal, ProposedRegion, deciding};
 use crate::dataset::{
     Caption, Conversation, Document, Edit, MaskWords, Region, RegionChange, Role, Status, Task, Tokenizer,
     Turn, UnknownKeys, mention,
@@ -47,29 +47,15 @@ impl Proposal {
             .listed(document)
             .map(|tokenizer| tokenizer.id.clone());
         let tokenizer = listed.clone().unwrap_or_else(|| free_tokenizer_id(document));
-        let first_id: u64 = document
-            .next_region_id()
-            .trim_start_matches('r')
-            .parse()
-            .unwrap_or(1);
-        let mut ids: Vec<Option<String>> = Vec::with_capacity(self.regions.len());
+        let ids = self.places(document, choices);
         let mut added = Vec::new();
         for (index, proposed) in self.regions.iter().enumerate() {
             let choice = choices.get(index).unwrap_or(&Choice::Reject);
-            let twin = proposed
-                .twin
-                .as_ref()
-                .filter(|twin| document.region(&twin.id).is_some());
-            let id = match (choice, twin) {
-                (Choice::Reject, _) => None,
-                (Choice::Accept, Some(twin)) => Some(twin.id.clone()),
-                (choice, _) => {
-                    let id = format!("r{}", first_id + added.len() as u64);
-                    added.push(self.region(id.clone(), proposed, choice, &tokenizer));
-                    Some(id)
-                }
-            };
-            ids.push(id);
+            if let Some(id) = ids.get(index).and_then(Option::as_ref)
+                && document.region(id).is_none()
+            {
+                added.push(self.region(id.clone(), proposed, choice, &tokenizer));
+            }
         }
         if listed.is_none() && added.iter().any(|region| region.words.is_some()) {
             edits.push(Edit::AddTokenizer {
@@ -101,6 +87,7 @@ impl Proposal {
             let region = document.region(target)?;
             let mut caption = Caption::new(answer, Some(self.model.clone()));
             caption.unknown = self.kept(&[("text", json!(caption.text))]);
+            deciding::note_status(&mut caption.unknown, region.status);
             edits.push(Edit::Region {
                 id: target.clone(),
                 change: RegionChange::AddCaption {
@@ -119,6 +106,29 @@ impl Proposal {
         (!edits.is_empty()).then_some(Edit::Several(edits))
     }
 
+    /// The regions that its masks become: new ids, those of twins, or none for what is rejected.
+    #[must_use]
+    pub fn places(&self, document: &Document, choices: &[Choice]) -> Vec<Option<String>> {
+        let first_id: Option<u64> = document.next_region_id().trim_start_matches('r').parse().ok();
+        let mut next_id = first_id.unwrap_or(1);
+        let place = |(index, proposed): (usize, &ProposedRegion)| {
+            let choice = choices.get(index).unwrap_or(&Choice::Reject);
+            let twin = proposed
+                .twin
+                .as_ref()
+                .filter(|twin| document.region(&twin.id).is_some());
+            match (choice, twin) {
+                (Choice::Reject, _) => None,
+                (Choice::Accept, Some(twin)) => Some(twin.id.clone()),
+                _ => {
+                    next_id += 1;
+                    Some(format!("r{}", next_id - 1))
+                }
+            }
+        };
+        self.regions.iter().enumerate().map(place).collect()
+    }
+
     /// Whether the document has what the same model proposed to the same question.
     #[must_use]
     pub fn is_known(
@@ -132,6 +142,13 @@ impl Proposal {
             let kept = unknown.get(PROPOSAL_KEY);
             kept.is_some_and(|kept| kept["model"] == model && kept["task"] == task.name())
         };
+        let asked = match task {
+            VisionTask::Caption => ("target", target),
+            _ => ("question", Some(question)),
+        };
+        if deciding::is_decided(document, model, task, asked) {
+            return true;
+        }
         if task == VisionTask::Caption {
             let region = target.and_then(|target| document.region(target));
             return region
@@ -164,11 +181,15 @@ impl Proposal {
         }
         let size = proposed.mask.size();
         let kept_mask = json!({"size": [size.height, size.width], "counts": proposed.mask.to_compressed()});
-        region.unknown = self.kept(&[("label", json!(proposed.label)), ("mask", kept_mask)]);
+        let mut kept = vec![("label", json!(proposed.label)), ("mask", kept_mask)];
+        if let (Choice::AddAnyway, Some(twin)) = (choice, &proposed.twin) {
+            kept.push(("twin", json!({"id": twin.id, "iou": twin.iou})));
+        }
+        region.unknown = self.kept(&kept);
         region
     }
 
-    fn conversation(&self, document: &Document, answer: String) -> Conversation {
+    pub(super) fn conversation(&self, document: &Document, answer: String) -> Conversation {
         let task = match self.task {
             VisionTask::Segment if self.is_no_target => Task::NoTarget,
             task => task.trains(),
@@ -184,7 +205,7 @@ impl Proposal {
     }
 
     /// What is kept of the proposal beside what came of it.
-    fn kept(&self, more: &[(&str, Value)]) -> UnknownKeys {
+    pub(super) fn kept(&self, more: &[(&str, Value)]) -> UnknownKeys {
         let mut kept = Map::new();
         kept.insert("model".to_owned(), json!(self.model));
         kept.insert("task".to_owned(), json!(self.task.name()));

@@ -5,6 +5,8 @@
 //! [`PROPOSAL_KEY`], so that [`outcome`] can tell how good the proposals of a model were, from the annotations alone.
 
 mod accepting;
+mod deciding;
+mod dialogue;
 pub mod outcome;
 mod reading;
 #[cfg(test)]
@@ -14,6 +16,8 @@ mod vocabulary;
 use std::ops::Range;
 
 pub use self::accepting::Choice;
+pub use self::deciding::{OpenProposal, open_proposals};
+pub use self::dialogue::Dialogue;
 pub use self::reading::{Decode, Reader, Unreadable};
 pub use self::vocabulary::{TrainedWith, Vocabulary, VocabularyError};
 use super::tasks::VisionTask;
@@ -23,6 +27,9 @@ use crate::words::MaskCodes;
 
 /// The key of a region, caption or conversation under which its proposal is kept.
 pub const PROPOSAL_KEY: &str = "proposal";
+
+/// The key of a document under which proposals are kept that are no longer there, because they were rejected or linked.
+pub const DECIDED_KEY: &str = "decided_proposals";
 
 /// What an answer proposes.
 #[derive(Clone, Debug, PartialEq)]

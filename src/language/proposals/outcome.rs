@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::PROPOSAL_KEY;
-use crate::dataset::{Document, Region, Status, UnknownKeys};
+use super::deciding;
+use super::{DECIDED_KEY, PROPOSAL_KEY};
+use crate::dataset::{Conversation, Document, Region, Role, Status, UnknownKeys};
 use crate::geometry::ImageSize;
 use crate::mask::Rle;
 use crate::scores;
@@ -45,26 +46,55 @@ pub struct Outcome {
     pub text_distance: Option<f64>,
 }
 
-/// The outcomes of all proposals of a document; what a person deleted left no trace and is not among them.
+/// The outcomes of all proposals of a document; what a person deleted without deciding on it left no trace and is not
+/// among them.
 #[must_use]
 pub fn outcomes(document: &Document) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for region in &document.regions {
         outcomes.extend(of_region(region));
         for caption in &region.captions {
-            outcomes.extend(of_text(
-                &caption.unknown,
-                &region.label,
-                region.status,
-                &caption.text,
-            ));
+            let status = deciding::status_of_caption(region, caption);
+            outcomes.extend(of_text(&caption.unknown, &region.label, status, &caption.text));
         }
     }
     for conversation in &document.conversations {
-        let answer = conversation.turns.get(1).map_or("", |turn| turn.text.as_str());
-        outcomes.extend(of_text(&conversation.unknown, "", conversation.status, answer));
+        let answer = answers(conversation);
+        outcomes.extend(of_text(&conversation.unknown, "", conversation.status, &answer));
     }
+    let decided = document.unknown.get(DECIDED_KEY).and_then(Value::as_array);
+    outcomes.extend(decided.into_iter().flatten().filter_map(of_decided));
     outcomes
+}
+
+/// All that the model said in a conversation.
+pub(super) fn answers(conversation: &Conversation) -> String {
+    let answers = conversation
+        .turns
+        .iter()
+        .filter(|turn| turn.role == Role::Assistant);
+    answers
+        .map(|turn| turn.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// What became of a proposal that is no longer there.
+fn of_decided(kept: &Value) -> Option<Outcome> {
+    let is_linked = kept["decision"].as_str()? == deciding::LINKED;
+    let is_region = kept["mask"].is_object();
+    Some(Outcome {
+        model: kept["model"].as_str()?.to_owned(),
+        task: kept["task"].as_str()?.to_owned(),
+        label: kept["label"].as_str().unwrap_or_default().to_owned(),
+        decision: if is_linked {
+            Decision::Accepted
+        } else {
+            Decision::Rejected
+        },
+        iou: kept["iou"].as_f64().filter(|_| is_linked && is_region),
+        text_distance: None,
+    })
 }
 
 fn of_region(region: &Region) -> Option<Outcome> {
@@ -184,6 +214,27 @@ impl OutcomeFigures {
         }
     }
 
+    /// Counts what others counted.
+    fn merge(&mut self, other: &Self) {
+        self.open += other.open;
+        self.accepted += other.accepted;
+        self.mended += other.mended;
+        self.rejected += other.rejected;
+        for (sum, more) in [
+            (&mut self.iou, other.iou),
+            (&mut self.text_distance, other.text_distance),
+        ] {
+            sum.0 += more.0;
+            sum.1 += more.1;
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.open + self.accepted + self.mended + self.rejected
+    }
+
     /// The share of decided proposals that were accepted, with changes or without.
     #[must_use]
     pub fn accept_rate(&self) -> Option<f64> {
@@ -222,6 +273,18 @@ fn mean((sum, count): (f64, u64)) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
+/// By what figures are summed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The model.
+    #[default]
+    Model,
+    /// What it was asked to do.
+    Task,
+    /// The label of the region.
+    Label,
+}
+
 /// Figures by model, task and label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutcomeTable {
@@ -242,5 +305,30 @@ impl OutcomeTable {
         self.rows
             .iter()
             .map(|((model, task, label), figures)| (model.as_str(), task.as_str(), label.as_str(), figures))
+    }
+
+    /// Figures by one of the three alone, those with the most proposals first.
+    #[must_use]
+    pub fn by(&self, group: GroupBy) -> Vec<(&str, OutcomeFigures)> {
+        let mut sums: BTreeMap<&str, OutcomeFigures> = BTreeMap::new();
+        for (model, task, label, figures) in self.rows() {
+            let name = match group {
+                GroupBy::Model => model,
+                GroupBy::Task => task,
+                GroupBy::Label => label,
+            };
+            sums.entry(name).or_default().merge(figures);
+        }
+        let mut rows: Vec<_> = sums.into_iter().collect();
+        rows.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.total()));
+        rows
+    }
+
+    /// All together.
+    #[must_use]
+    pub fn all(&self) -> OutcomeFigures {
+        let mut all = OutcomeFigures::default();
+        self.rows.values().for_each(|figures| all.merge(figures));
+        all
     }
 }

@@ -10,8 +10,7 @@ use crate::mask::{Mask, Rle};
 use crate::scores;
 use crate::words::{self, MaskCodes, Parsed, Problem};
 
-/// The most masks of an answer that become proposals; no person would look through more.
-const MOST_REGIONS: usize = 300;
+const MOST_REGIONS: usize = Reader::MOST_REGIONS;
 /// Masks that are decoded at once.
 const BATCH: usize = 32;
 /// The longest label that is made of an answer.
@@ -46,6 +45,8 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     /// The usual threshold for twins.
     pub const TWIN_IOU: f64 = 0.8;
+    /// The most masks of an answer that become proposals; no person would look through more.
+    pub const MOST_REGIONS: usize = 300;
 }
 
 /// Why nothing of an answer can be used.
@@ -55,7 +56,7 @@ pub enum Unreadable {
     /// All of its mask words are outside the codebooks.
     #[error(
         "the answer has mask words up to number {highest} and the tokenizer {tokenizer:?} knows those below {word_count}: \
-         the model was trained with another tokenizer, which has to be named by --model"
+         the model was trained with another tokenizer; use that one"
     )]
     OtherCodebook {
         /// The highest number.
@@ -177,6 +178,14 @@ impl Reader<'_> {
             is_no_target: words::is_no_target(answer),
             made: None,
         })
+    }
+
+    /// Whether the masks of an answer can be of this tokenizer.
+    ///
+    /// # Errors
+    /// [`Unreadable::OtherCodebook`].
+    pub fn check(&self, answer: &str) -> Result<(), Unreadable> {
+        self.check_codebook(&words::parse(self.vocabulary.format, answer))
     }
 
     /// Refuses an answer of which no mask fits the codebooks, because then none of them means what it seems to.

@@ -1,6 +1,7 @@
 //! Whose words a model speaks, because words of another tokenizer decode to masks that are wrong but plausible.
 
 use crate::dataset::{Document, Tokenizer};
+use crate::tokenizer::MaskTokenizer;
 use crate::words::WordFormat;
 
 /// The words of one tokenizer.
@@ -30,7 +31,7 @@ pub enum VocabularyError {
     /// Their codebooks differ in size.
     #[error(
         "{model:?} was trained with {trained} mask words and the tokenizer {tokenizer:?} has {found}, so its answers cannot be \
-         turned into masks; name the tokenizer that it was trained with by --model"
+         turned into masks; use the tokenizer that it was trained with"
     )]
     WordCount {
         /// The language model.
@@ -45,7 +46,7 @@ pub enum VocabularyError {
     /// They are of different tokenizers.
     #[error(
         "{model:?} was trained with the words of the tokenizer {}, and {tokenizer:?} ({}) spells other masks with the same words, \
-         so that its masks would be wrong though they may look right; name the tokenizer that it was trained with by --model",
+         so that its masks would be wrong though they may look right; use the tokenizer that it was trained with",
         short(.trained), short(.found)
     )]
     Fingerprint {
@@ -61,6 +62,16 @@ pub enum VocabularyError {
 }
 
 impl Vocabulary {
+    /// The words of a tokenizer.
+    #[must_use]
+    pub fn of(tokenizer: &MaskTokenizer) -> Self {
+        Self {
+            name: tokenizer.config().name.clone(),
+            fingerprint: tokenizer.fingerprint().to_string(),
+            format: tokenizer.format(),
+        }
+    }
+
     /// Refuses a tokenizer that is known not to be the one that `model` was trained with.
     ///
     /// # Errors
