@@ -4,6 +4,7 @@
 //! 200. `-- [--to NAME,…] [--in FOLDER] COUNT…` does others. Each export runs in a process of its own, so that peak
 //! memory is that of one. An export reads what it wrote again, to measure what was lost; that is part of its time.
 
+use mimalloc::MiMalloc;
 use samtok::dataset::{
     Caption, Conversation, Document, ImageRef, MaskWords, Region, Role, Sidecar, Task, Turn, format,
     sidecar_path,
@@ -21,6 +22,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SIZE: ImageSize = ImageSize::new(640, 480);
 const REGIONS_PER_IMAGE: usize = 20;

@@ -15,6 +15,7 @@ mod engine;
 mod eval;
 mod exit_code;
 mod export;
+mod folder_run;
 mod import;
 mod inputs;
 mod model;

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+
+use crate::atomic_file::{AtomicFile, Existing};
 
 /// Whether existing files may be replaced.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -86,20 +87,8 @@ impl Drop for OutputFolder {
 
 /// Writes a whole file beside `path` and gives it that name once it is safely on disk.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let write = || -> io::Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".samtok-").suffix(".tmp");
-        // Without this, other users could not read the file.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|error| anyhow::anyhow!("cannot write the file: {error}: {}", path.display()))
+    AtomicFile::write(path, bytes, Existing::Replace)
+        .map_err(|error| anyhow::anyhow!("cannot write the file: {error}: {}", path.display()))
 }
 
 #[cfg(test)]

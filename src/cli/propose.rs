@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::engine::EngineArgs;
+use super::folder_run::{Failures, followed, seconds_since};
 use super::{ExitCode, GlobalArgs};
 use crate::dataset::folder::Folder;
 use crate::language::proposals::Reader;
@@ -77,17 +78,15 @@ pub(super) fn run(args: &ProposeArgs, global: &GlobalArgs, out: &mut dyn Write) 
     let (engines, trained) = args.engine.open(global, args.concurrency, true)?;
     let model = engines.first().map_or("", |engine| engine.name()).to_owned();
     let tokenizer = args.engine.tokenizer(global, &model, &trained)?;
-    let bar = super::progress::bar(0);
     let start = Instant::now();
-    let summary = propose(&folder, &tokenizer, engines, &options, |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-        true
+    let summary = followed(|follow| {
+        propose(&folder, &tokenizer, engines, &options, |progress| {
+            follow(progress.total, progress.done);
+            true
+        })
     })?;
-    bar.finish_and_clear();
-    for (path, error) in &summary.failures {
-        tracing::error!("{error}: {}", path.display());
-    }
+    let failures = Failures(&summary.failures);
+    let failed = failures.report();
     let progress = summary.progress;
     let left = progress.total.saturating_sub(progress.done);
     if summary.is_given_up {
@@ -96,12 +95,7 @@ pub(super) fn run(args: &ProposeArgs, global: &GlobalArgs, out: &mut dyn Write) 
             super::counted(left as usize, "image")
         );
     }
-    let failed = summary.failures.len();
     if global.json {
-        let failures = summary
-            .failures
-            .iter()
-            .map(|(path, error)| json!({"image": path.display().to_string(), "error": error.to_string()}));
         let answer = json!({
             "folder": args.folder.display().to_string(),
             "task": args.task.name(),
@@ -115,8 +109,8 @@ pub(super) fn run(args: &ProposeArgs, global: &GlobalArgs, out: &mut dyn Write) 
             "regions": progress.regions,
             "linked": progress.linked,
             "problems": progress.problems,
-            "failures": failures.collect::<Vec<_>>(),
-            "seconds": (start.elapsed().as_secs_f64() * 1e3).round() / 1e3,
+            "failures": failures.to_json(),
+            "seconds": seconds_since(start),
         });
         super::write_json(out, &answer)?;
     } else {

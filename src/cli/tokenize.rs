@@ -1,14 +1,15 @@
 //! `samtok tokenize`: words for every region of a folder that lacks them.
 
 use super::encode::SearchArgs;
+use super::folder_run::{Failures, followed, seconds_since};
 use super::{ExitCode, GlobalArgs};
 use crate::dataset::folder::Folder;
 use crate::tokenizer::{ChosenDevice, MaskTokenizer};
-use crate::worker::tokenize::{Shard, TokenizeOptions, TokenizeSummary, tokenize};
+use crate::worker::tokenize::{Shard, TokenizeOptions, tokenize};
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Give words to all regions of a folder that have none, or stale ones
 ///
@@ -35,21 +36,28 @@ pub(super) fn run(args: &TokenizeArgs, global: &GlobalArgs, out: &mut dyn Write)
         shard: args.shard,
         limits: global.limits(),
     };
-    let bar = super::progress::bar(0);
     let start = Instant::now();
-    let summary = tokenize(&folder, &tokenizer, &options, |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-        true
+    let summary = followed(|follow| {
+        tokenize(&folder, &tokenizer, &options, |progress| {
+            follow(progress.total, progress.done);
+            true
+        })
     })?;
-    bar.finish_and_clear();
-    for (path, error) in &summary.failures {
-        tracing::error!("{error}: {}", path.display());
-    }
+    let failures = Failures(&summary.failures);
+    let failed = failures.report();
     let progress = summary.progress;
-    let failed = summary.failures.len();
     if global.json {
-        super::write_json(out, &to_json(&summary, &args.folder, &tokenizer, start.elapsed()))?;
+        let answer = json!({
+            "folder": args.folder.display().to_string(),
+            "model": super::model_json(&tokenizer),
+            "images": progress.total,
+            "saved": progress.saved,
+            "up_to_date": progress.up_to_date,
+            "regions": progress.regions,
+            "failures": failures.to_json(),
+            "seconds": seconds_since(start),
+        });
+        super::write_json(out, &answer)?;
     } else {
         writeln!(
             out,
@@ -63,26 +71,4 @@ pub(super) fn run(args: &TokenizeArgs, global: &GlobalArgs, out: &mut dyn Write)
         (progress.total as usize).saturating_sub(failed),
         failed,
     ))
-}
-
-fn to_json(
-    summary: &TokenizeSummary,
-    folder: &std::path::Path,
-    tokenizer: &MaskTokenizer,
-    elapsed: Duration,
-) -> serde_json::Value {
-    let failures = summary
-        .failures
-        .iter()
-        .map(|(path, error)| json!({"image": path.display().to_string(), "error": error.to_string()}));
-    json!({
-        "folder": folder.display().to_string(),
-        "model": super::model_json(tokenizer),
-        "images": summary.progress.total,
-        "saved": summary.progress.saved,
-        "up_to_date": summary.progress.up_to_date,
-        "regions": summary.progress.regions,
-        "failures": failures.collect::<Vec<_>>(),
-        "seconds": (elapsed.as_secs_f64() * 1e3).round() / 1e3,
-    })
 }

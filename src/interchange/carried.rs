@@ -43,22 +43,15 @@ impl Carried {
             source,
             path: item.path.clone(),
         };
-        let sidecar = format::write(&document).map_err(failed)?;
-        // What was written just now is JSON.
-        let Ok(Value::Object(mut document)) = serde_json::from_slice(&sidecar) else {
-            return Ok(Self {
-                document: json!({}),
-                regions: Vec::new(),
-            });
-        };
-        let regions = match document.shift_remove("regions") {
+        let mut document = format::to_json(&document).map_err(failed)?;
+        let regions = match document
+            .as_object_mut()
+            .and_then(|keys| keys.shift_remove("regions"))
+        {
             Some(Value::Array(regions)) => regions.into_iter().map(without_pixels).collect(),
             _ => Vec::new(),
         };
-        Ok(Self {
-            document: Value::Object(document),
-            regions,
-        })
+        Ok(Self { document, regions })
     }
 }
 
@@ -123,11 +116,11 @@ impl Assembly {
             _ => Map::new(),
         };
         sidecar.insert("image".to_owned(), image_keys(image, keys));
-        let document = format::read(&serde_json::to_vec(&sidecar).ok()?).ok()?;
-        let tokenizers = match sidecar.shift_remove("tokenizers") {
-            Some(Value::Object(tokenizers)) => tokenizers,
+        let tokenizers = match sidecar.get("tokenizers") {
+            Some(Value::Object(tokenizers)) => tokenizers.clone(),
             _ => Map::new(),
         };
+        let document = format::from_json(Value::Object(sidecar)).ok()?;
         Some((tokenizers, document))
     }
 
@@ -188,10 +181,7 @@ impl Assembly {
             "tokenizers": tokenizers,
             "regions": [region],
         });
-        format::read(&serde_json::to_vec(&sidecar).ok()?)
-            .ok()?
-            .regions
-            .pop()
+        format::from_json(sidecar).ok()?.regions.pop()
     }
 
     /// Adds a region; one without an id, or with that of another, gets one at the end.
@@ -308,6 +298,18 @@ pub(super) fn take_attributes(
             region.attributes.insert(name.clone(), value.clone());
         }
     }
+}
+
+/// [`is_of_size`] for the `width` and `height` that `value` finds; without both, any size will do.
+pub(super) fn fits<'v>(
+    image: &FoundImage,
+    value: impl Fn(&str) -> Option<&'v Value>,
+    notes: &mut Notes,
+) -> bool {
+    let side = |key: &str| value(key).and_then(Value::as_f64);
+    side("width")
+        .zip(side("height"))
+        .is_none_or(|(width, height)| is_of_size(image, width, height, notes))
 }
 
 /// Whether the annotations of an image that a file says is `width` x `height` pixels are for `image`; otherwise notes

@@ -5,13 +5,13 @@
 
 use super::carried::{Assembly, Carried, KEY, description, take_attributes, take_captions, take_description};
 use super::coco_file::{self, Category, TOOL, Tables, UNLABELLED, Writer, id_text, is_set, object};
-use super::json_stream::read_lists;
+use super::json_stream::{List, read_lists};
 use super::segmentation;
 use super::shape_file::{add_others, keep_others, kept_others, others};
 use super::{Images, Incoming, Notes, Outgoing, OutputFolder, Result};
 use crate::dataset::Region;
 use crate::geometry::{ImageSize, PixelRect};
-use crate::mask::Mask;
+use crate::mask::{Mask, Rle};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -164,11 +164,11 @@ pub(super) fn import(
             tables,
             images,
             pending: HashMap::new(),
-            order: Vec::new(),
             pending_bytes: 0,
+            started: 0,
         };
-        let mut read = |_, annotation: Value| reader.add(&object(annotation), take, notes);
-        read_lists(&path, EXPECTED, &["annotations"], &mut read)?;
+        let mut read = |_, annotation: Value| reader.take(&object(annotation), take, notes);
+        read_lists(&path, EXPECTED, &[List::whole("annotations")], &mut read)?;
         reader.finish(take, notes)?;
     }
     Ok(())
@@ -176,23 +176,51 @@ pub(super) fn import(
 
 /// Annotations on their way to documents.
 ///
-/// Files list annotations in any order, so the regions of an image are gathered; once too many are waiting, all but
-/// the image at hand leave, and an image may come again.
+/// Files list annotations in any order, so the regions of an image are gathered until its last one has come; once too
+/// many are waiting, all but the image at hand leave, and an image may come again.
 struct Reader<'a> {
     tables: Tables,
     images: &'a Images,
     /// By the id of the image.
-    pending: HashMap<String, Assembly>,
-    /// The ids of the pending images.
-    order: Vec<String>,
+    pending: HashMap<String, Pending>,
     pending_bytes: usize,
+    /// Images that began to wait.
+    started: u64,
+}
+
+/// An image of which annotations may still come.
+#[derive(Debug)]
+struct Pending {
+    /// Its place among the images that wait.
+    number: u64,
+    assembly: Assembly,
+    bytes: usize,
 }
 
 impl Reader<'_> {
-    fn add(&mut self, keys: &Map<String, Value>, take: &mut Incoming<'_>, notes: &mut Notes) -> Result<()> {
-        let id = keys.get("id").and_then(id_text).unwrap_or_default();
+    /// Takes an annotation, and hands its image over if it was the last.
+    fn take(&mut self, keys: &Map<String, Value>, take: &mut Incoming<'_>, notes: &mut Notes) -> Result<()> {
         let image_id = keys.get("image_id").and_then(id_text).unwrap_or_default();
-        let Some(entry) = self.tables.images.get_mut(&image_id) else {
+        self.add(&image_id, keys, notes)?;
+        if let Some(entry) = self.tables.images.get_mut(&image_id) {
+            entry.annotations = entry.annotations.saturating_sub(1);
+            if entry.annotations == 0
+                && let Some(pending) = self.pending.remove(&image_id)
+            {
+                self.hand_over(&image_id, pending, take)?;
+            }
+        }
+        if self.pending_bytes > MAX_PENDING_BYTES {
+            let current = self.pending.remove(&image_id);
+            self.release(take)?;
+            self.pending.extend(current.map(|current| (image_id, current)));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, image_id: &str, keys: &Map<String, Value>, notes: &mut Notes) -> Result<()> {
+        let id = keys.get("id").and_then(id_text).unwrap_or_default();
+        let Some(entry) = self.tables.images.get_mut(image_id) else {
             notes.lost(
                 "annotations of images that the file does not list were left out",
                 "",
@@ -200,7 +228,7 @@ impl Reader<'_> {
             );
             return Ok(());
         };
-        if !self.pending.contains_key(&image_id) {
+        if !self.pending.contains_key(image_id) {
             let Some(image) = entry.find(self.images, notes)? else {
                 notes.lost(
                     "annotations of images that are not there were left out",
@@ -209,13 +237,16 @@ impl Reader<'_> {
                 );
                 return Ok(());
             };
-            let carried = entry.carried();
-            let mut assembly = Assembly::new(image, carried.as_ref(), notes);
-            keep_others(&mut assembly.document.unknown, TOOL, entry.others());
-            self.pending.insert(image_id.clone(), assembly);
-            self.order.push(image_id.clone());
+            let assembly = entry.assembly(image, &mut self.tables.shelf, notes)?;
+            self.started += 1;
+            let pending = Pending {
+                number: self.started,
+                assembly,
+                bytes: 0,
+            };
+            self.pending.insert(image_id.to_owned(), pending);
         }
-        let Some(assembly) = self.pending.get_mut(&image_id) else {
+        let Some(Pending { assembly, bytes, .. }) = self.pending.get_mut(image_id) else {
             return Ok(());
         };
         let name = assembly.image().name.clone();
@@ -232,41 +263,39 @@ impl Reader<'_> {
         }
         let carried = keys.get(KEY);
         let mask = match mask(keys, assembly.image().size, &name, &id, notes) {
-            Some(mask) if mask.is_empty() && carried.is_none() => {
+            Some(mask) if mask.area() == 0 && carried.is_none() => {
                 notes.lost("annotations that cover no pixel were left out", &name, &id);
                 return Ok(());
             }
-            Some(mask) => mask.to_rle(),
+            Some(mask) => mask,
             None => return Ok(()),
         };
-        self.pending_bytes += size_of_val(mask.counts()) + size_of_words(keys);
+        let weight = size_of::<Region>() + size_of_val(mask.counts()) + size_of_words(keys);
+        *bytes += weight;
+        self.pending_bytes += weight;
         let mut region = assembly.region(carried, TOOL, mask, notes);
         take_words(&mut region, keys, category, &ANNOTATION_KEYS);
         assembly.push(region);
-        if self.pending_bytes > MAX_PENDING_BYTES {
-            let current = self.pending.remove(&image_id);
-            self.release(take)?;
-            if let Some(current) = current {
-                self.pending.insert(image_id.clone(), current);
-                self.order.push(image_id);
-            }
+        Ok(())
+    }
+
+    /// Hands over everything that waits, in the order in which it began to.
+    fn release(&mut self, take: &mut Incoming<'_>) -> Result<()> {
+        let mut waiting: Vec<_> = self.pending.drain().collect();
+        waiting.sort_unstable_by_key(|(_, pending)| pending.number);
+        for (id, pending) in waiting {
+            self.hand_over(&id, pending, take)?;
         }
         Ok(())
     }
 
-    /// Hands over everything that waits.
-    fn release(&mut self, take: &mut Incoming<'_>) -> Result<()> {
-        self.pending_bytes = 0;
-        for id in std::mem::take(&mut self.order) {
-            if let Some(assembly) = self.pending.remove(&id) {
-                take(assembly.finish())?;
-                // What was said of the image itself has been handed over with it.
-                if let Some(entry) = self.tables.images.get_mut(&id) {
-                    entry.is_done = true;
-                }
-            }
+    fn hand_over(&mut self, id: &str, pending: Pending, take: &mut Incoming<'_>) -> Result<()> {
+        self.pending_bytes -= pending.bytes;
+        // What is said of the image itself is handed over with it.
+        if let Some(entry) = self.tables.images.get_mut(id) {
+            entry.finish();
         }
-        Ok(())
+        take(pending.assembly.finish())
     }
 
     /// Hands over the rest, and the images of which only something else than regions is known.
@@ -280,12 +309,7 @@ impl Reader<'_> {
                 continue;
             }
             match entry.find(self.images, notes)? {
-                Some(image) => {
-                    let carried = entry.carried();
-                    let mut assembly = Assembly::new(image, carried.as_ref(), notes);
-                    keep_others(&mut assembly.document.unknown, TOOL, entry.others());
-                    take(assembly.finish())?;
-                }
+                Some(image) => take(entry.assembly(image, &mut self.tables.shelf, notes)?.finish())?,
                 None => notes.lost("images that are not there were left out", &entry.file_name, ""),
             }
         }
@@ -293,28 +317,40 @@ impl Reader<'_> {
     }
 }
 
-/// About how much memory the texts of an annotation take.
+/// About how much memory what is said in an annotation takes.
 fn size_of_words(keys: &Map<String, Value>) -> usize {
     let words = keys.iter().filter(|(key, _)| *key != "segmentation");
-    words
-        .map(|(key, value)| key.len() + value.to_string().len())
-        .sum()
+    words.map(|(key, value)| key.len() + size_of_value(value)).sum()
+}
+
+fn size_of_value(value: &Value) -> usize {
+    let inside = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size_of_value).sum(),
+        Value::Object(keys) => keys
+            .iter()
+            .map(|(key, value)| key.len() + size_of_value(value))
+            .sum(),
+        _ => 0,
+    };
+    size_of::<(String, Value)>() + inside
 }
 
 /// The pixels of an annotation; `None` where it has none that can be understood, which is noted.
-fn mask(keys: &Map<String, Value>, size: ImageSize, name: &str, id: &str, notes: &mut Notes) -> Option<Mask> {
+fn mask(keys: &Map<String, Value>, size: ImageSize, name: &str, id: &str, notes: &mut Notes) -> Option<Rle> {
     let is_empty = |value: &&Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
     let read = match keys.get("segmentation").filter(|value| !is_empty(value)) {
         Some(Value::Array(polygons)) if polygons.len() > 1 && polygons.iter().all(Value::is_array) => {
             polygons_mask(polygons, size, || {
                 notes.remark("polygons inside of others were taken as holes", name, id);
             })
+            .map(|mask| mask.to_rle())
         }
-        Some(segmentation) => segmentation::read(segmentation, size),
+        Some(segmentation) => segmentation::read_runs(segmentation, size),
         None => match keys.get("bbox").and_then(box_polygon) {
             Some(polygon) => {
                 notes.remark("annotations of a box alone were taken as rectangles", name, id);
-                segmentation::read(&json!([polygon]), size)
+                segmentation::read_runs(&json!([polygon]), size)
             }
             None => {
                 notes.lost("annotations without a region were left out", name, id);

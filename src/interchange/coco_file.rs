@@ -1,8 +1,9 @@
 //! What all COCO files have in common: lists of images, annotations and categories that refer to each other by number.
 
-use super::carried::{self, KEY};
-use super::json_stream::read_lists;
-use super::shape_file::{add_others, kept_others, others};
+use super::carried::{self, Assembly, KEY};
+use super::json_stream::{List, read_lists};
+use super::shape_file::{add_others, keep_others, kept_others, others};
+use super::shelf::{Place, Shelf};
 use super::source_files::below;
 use super::{Annotated, FoundImage, Images, InterchangeError, Notes, OutputFolder, Result};
 use crate::atomic_file::{AtomicFile, Existing};
@@ -121,7 +122,8 @@ impl Writer {
 /// One item on a line of its own.
 fn item_of_list(to: &mut impl Write, is_first: bool, item: &Map<String, Value>) -> io::Result<()> {
     to.write_all(if is_first { b"\n" } else { b",\n" })?;
-    serde_json::to_writer(to, item).map_err(io::Error::from)
+    // In one piece, since handing over every token by itself takes longer than making the text.
+    to.write_all(&serde_json::to_vec(item).map_err(io::Error::from)?)
 }
 
 pub(super) fn object(value: Value) -> Map<String, Value> {
@@ -138,6 +140,8 @@ pub(super) struct Tables {
     /// The ids of the images in the order of the file.
     pub(super) order: Vec<String>,
     pub(super) categories: HashMap<String, Category>,
+    /// What the file says of the images themselves.
+    pub(super) shelf: Shelf,
 }
 
 /// An image of a COCO file.
@@ -146,11 +150,15 @@ pub(super) struct ImageEntry {
     /// As the file has it.
     pub(super) file_name: String,
     size: Option<(f64, f64)>,
-    /// What SAMTok Studio had written, as text, which takes far less memory than a value.
-    carried: Option<String>,
+    /// What SAMTok Studio had written.
+    carried: Option<Place>,
+    /// Whether that was handed over, but for what further regions need.
+    is_carried: bool,
     /// What else the file says.
-    others: Option<String>,
+    others: Option<Place>,
     found: Option<Option<FoundImage>>,
+    /// How many annotations the file has of it.
+    pub(super) annotations: u64,
     /// Whether what the file says of the image itself was handed over.
     pub(super) is_done: bool,
 }
@@ -164,46 +172,73 @@ pub(super) struct Category {
 }
 
 impl Tables {
-    /// Reads everything but the annotations of the file at `path`.
+    /// Reads everything but the annotations of the file at `path`, which are counted.
     pub(super) fn read(path: &Path, expected: &'static str, notes: &mut Notes) -> Result<Self> {
         let mut tables = Self {
             images: HashMap::new(),
             order: Vec::new(),
             categories: HashMap::new(),
+            shelf: Shelf::new()?,
         };
+        // Of images that are listed behind their annotations.
+        let mut early: HashMap<String, u64> = HashMap::new();
         let mut take = |list, item: Value| {
+            if list == 2 {
+                let id = item.get("image_id").and_then(id_text).unwrap_or_default();
+                match tables.images.get_mut(&id) {
+                    Some(image) => image.annotations += 1,
+                    None => *early.entry(id).or_default() += 1,
+                }
+                return Ok(());
+            }
             let Some(id) = item.get("id").and_then(id_text) else {
                 notes.lost("entries without an id were left out", "", item);
                 return Ok(());
             };
             if list == 0 {
-                tables.add_image(id, &item, notes);
+                tables.add_image(id, &item, notes)?;
             } else {
                 tables.categories.insert(id, category(&item));
             }
             Ok(())
         };
-        read_lists(path, expected, &["images", "categories"], &mut take)?;
+        let lists = [
+            List::whole("images"),
+            List::whole("categories"),
+            List::only("annotations", &["image_id"]),
+        ];
+        read_lists(path, expected, &lists, &mut take)?;
+        for (id, count) in early {
+            if let Some(image) = tables.images.get_mut(&id) {
+                image.annotations += count;
+            }
+        }
         if tables.images.is_empty() {
             return Err(InterchangeError::foreign(expected, "it lists no images", path));
         }
         Ok(tables)
     }
 
-    fn add_image(&mut self, id: String, item: &Value, notes: &mut Notes) {
+    fn add_image(&mut self, id: String, item: &Value, notes: &mut Notes) -> Result<()> {
         let keys = item.as_object().cloned().unwrap_or_default();
         let Some(file_name) = item.get("file_name").and_then(Value::as_str) else {
             notes.lost("images without a file name were left out", "", id);
-            return;
+            return Ok(());
         };
         let side = |key: &str| item.get(key).and_then(Value::as_f64);
         let others = others(&keys, &IMAGE_KEYS);
+        let mut put = |value: Option<&Value>| {
+            let text = value.map(Value::to_string);
+            text.map(|text| self.shelf.put(&text)).transpose()
+        };
         let entry = ImageEntry {
             file_name: file_name.to_owned(),
             size: side("width").zip(side("height")),
-            carried: keys.get(KEY).map(Value::to_string),
-            others: (!others.is_empty()).then(|| Value::Object(others).to_string()),
+            carried: put(keys.get(KEY))?,
+            is_carried: false,
+            others: put((!others.is_empty()).then_some(&Value::Object(others)))?,
             found: None,
+            annotations: 0,
             is_done: false,
         };
         if self.images.insert(id.clone(), entry).is_some() {
@@ -211,6 +246,7 @@ impl Tables {
         } else {
             self.order.push(id);
         }
+        Ok(())
     }
 }
 
@@ -230,27 +266,40 @@ impl ImageEntry {
         Ok(found)
     }
 
+    /// Notes that what the file says of the image itself was handed over, so that little need be remembered of it.
+    pub(super) fn finish(&mut self) {
+        self.is_done = true;
+        self.found = None;
+    }
+
     /// Whether the file says something of the image itself that we wrote.
     pub(super) fn has_carried(&self) -> bool {
         self.carried.is_some()
     }
 
-    /// What was carried for the image, all of it the first time and then only what regions need.
-    pub(super) fn carried(&mut self) -> Option<Value> {
-        let carried: Value = serde_json::from_str(self.carried.as_deref()?).ok()?;
-        let mut rest = object(carried.clone());
-        rest.retain(|key, _| ["format", "version", "tokenizers"].contains(&key.as_str()));
-        self.carried = Some(Value::Object(rest).to_string());
-        Some(carried)
-    }
-
-    /// What else the file says of the image.
-    pub(super) fn others(&self) -> Map<String, Value> {
-        let others = self
-            .others
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok());
-        others.unwrap_or_default()
+    /// A document of the image with what was carried for it, all of it the first time and then only what regions need,
+    /// and with what else the file says; `shelf` is that of the file.
+    pub(super) fn assembly(
+        &mut self,
+        image: FoundImage,
+        shelf: &mut Shelf,
+        notes: &mut Notes,
+    ) -> Result<Assembly> {
+        let mut read = |place: Option<Place>| -> Result<Option<Value>> {
+            let text = place.map(|place| shelf.get(place)).transpose()?;
+            Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+        };
+        let mut carried = read(self.carried)?;
+        if let Some(Value::Object(keys)) = &mut carried
+            && self.is_carried
+        {
+            keys.retain(|key, _| ["format", "version", "tokenizers"].contains(&key.as_str()));
+        }
+        self.is_carried = true;
+        let others = read(self.others)?.map(object).unwrap_or_default();
+        let mut assembly = Assembly::new(image, carried.as_ref(), notes);
+        keep_others(&mut assembly.document.unknown, TOOL, others);
+        Ok(assembly)
     }
 }
 

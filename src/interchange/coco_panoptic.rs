@@ -7,8 +7,8 @@ use super::carried::{Assembly, Carried, KEY};
 use super::coco::{ANNOTATION_KEYS, add_words, bbox, take_words};
 use super::coco_file::{self, TOOL, Tables, Writer, id_text, is_set, object};
 use super::id_map::{IdMap, PngKind};
-use super::json_stream::read_lists;
-use super::shape_file::{keep_others, kept_others};
+use super::json_stream::{List, read_lists};
+use super::shape_file::kept_others;
 use super::{Images, Incoming, Notes, Outgoing, OutputFolder, Result};
 use crate::dataset::Region;
 use crate::mask::Rle;
@@ -121,7 +121,7 @@ pub(super) fn import(
                 None => Ok(()),
             }
         };
-        read_lists(&path, EXPECTED, &["annotations"], &mut read)?;
+        read_lists(&path, EXPECTED, &[List::whole("annotations")], &mut read)?;
     }
     Ok(())
 }
@@ -175,9 +175,7 @@ fn assembled(
             return Ok(None);
         }
     };
-    let carried = entry.carried();
-    let mut assembly = Assembly::new(image, carried.as_ref(), notes);
-    keep_others(&mut assembly.document.unknown, TOOL, entry.others());
+    let mut assembly = entry.assembly(image, &mut tables.shelf, notes)?;
     let name = assembly.image().name.clone();
     let segments = keys.get("segments_info").and_then(Value::as_array);
     for segment in segments.into_iter().flatten().filter_map(Value::as_object) {

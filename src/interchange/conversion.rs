@@ -1,6 +1,6 @@
 //! What an export or import goes through: one of the formats of other programs, or training data.
 
-use super::training::{self, Container, Manifest, TrainingOptions, ZoomTokenizer};
+use super::training::{self, Manifest, TrainingOptions, ZoomTokenizer};
 use super::{Format, Images, Incoming, Notes, Outgoing, OutputFolder, Result};
 use std::path::Path;
 
@@ -61,40 +61,25 @@ impl Conversion for Format {
     }
 }
 
-/// Training data, which is read alike whatever container it is in.
-impl Conversion for Container {
-    fn name(&self) -> &'static str {
-        Self::name(*self)
-    }
-
-    fn export(&mut self, items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut Notes) -> Result<()> {
-        training::export(items, &TrainingOptions::new(*self), None, out, notes).map(drop)
-    }
-
-    fn import(
-        &self,
-        source: &Path,
-        images: &Images,
-        take: &mut Incoming<'_>,
-        notes: &mut Notes,
-    ) -> Result<()> {
-        training::import(source, images, take, notes)
-    }
-
-    fn image_folder(&self) -> &'static str {
-        IMAGE_FOLDER
-    }
-}
-
-/// An export of training data as somebody wants it.
-pub(super) struct TrainingExport<'a, 'z> {
+/// Training data as somebody wants it; it is read alike whatever container it is in.
+pub(super) struct TrainingData<'a, 'z> {
     pub(super) options: &'a TrainingOptions,
     pub(super) zoom: Option<&'z mut dyn ZoomTokenizer>,
     /// The account of the export, once it was made.
     pub(super) manifest: Option<Manifest>,
 }
 
-impl Conversion for TrainingExport<'_, '_> {
+impl<'a, 'z> TrainingData<'a, 'z> {
+    pub(super) const fn new(options: &'a TrainingOptions, zoom: Option<&'z mut dyn ZoomTokenizer>) -> Self {
+        Self {
+            options,
+            zoom,
+            manifest: None,
+        }
+    }
+}
+
+impl Conversion for TrainingData<'_, '_> {
     fn name(&self) -> &'static str {
         self.options.container.name()
     }

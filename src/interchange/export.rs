@@ -1,7 +1,7 @@
 //! A folder of sidecars into foreign files, which are read again to see what was lost.
 
 use super::comparison::Returned;
-use super::conversion::{Conversion, TrainingExport};
+use super::conversion::{Conversion, TrainingData};
 use super::folder::AnnotatedFolder;
 use super::merging::{Taken, merge};
 use super::report::LossReport;
@@ -15,6 +15,11 @@ use crate::dataset::Document;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+
+/// Images that wait to be compared while the next ones are read.
+const COMPARED_LATER: usize = 16;
 
 /// How to export.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,11 +70,7 @@ pub fn export_training(
         copied_images: options.copy_images,
         ..training.clone()
     };
-    let mut conversion = TrainingExport {
-        options: &training,
-        zoom,
-        manifest: None,
-    };
+    let mut conversion = TrainingData::new(&training, zoom);
     let report = convert(folder, &mut conversion, out, options, watch)?;
     Ok((report, conversion.manifest))
 }
@@ -112,8 +113,10 @@ fn convert(
         total,
         handled: 0,
     };
-    let documents = folder.documents().filter_map(|item| departing.check(item));
-    format.export(&mut stopping_at_errors(documents), &output, &mut notes)?;
+    folder.with_documents(|documents| {
+        let documents = documents.filter_map(|item| departing.check(item));
+        format.export(&mut stopping_at_errors(documents), &output, &mut notes)
+    })?;
     measure(format, &folder, &output, &exported, &mut report, watch)?;
     report.notes = notes;
     if !options.strict || report.is_lossless() {
@@ -202,60 +205,98 @@ fn measure(
 ) -> Result<()> {
     let exported: HashSet<&str> = exported.iter().map(String::as_str).collect();
     let total = exported.len() as u64;
-    let mut returning = Returning {
-        folder,
-        repeats_regions: format.repeats_regions(),
-        outstanding: exported.clone(),
-        exported,
-        current: None,
-        is_scattered: false,
-        scattered: HashMap::new(),
-        report: report.clone(),
-    };
-    let mut read = |returning: &mut Returning<'_>| {
-        let mut take = |arrived: Arrived| {
-            let progress = Progress {
-                stage: Stage::Checking,
-                done: total - returning.outstanding.len() as u64,
-                total: Some(total),
+    let before = report.clone();
+    let mut read = |is_scattered: &mut bool, report: &mut LossReport| {
+        compared(folder, report, |compared| {
+            let mut returning = Returning {
+                repeats_regions: format.repeats_regions(),
+                exported: &exported,
+                outstanding: exported.clone(),
+                current: None,
+                is_scattered: *is_scattered,
+                scattered: HashMap::new(),
+                compared,
             };
-            if watch(progress).is_break() {
-                return Err(InterchangeError::Cancelled);
-            }
-            returning.take(arrived)
-        };
-        format.import(output.path(), folder.images(), &mut take, &mut Notes::default())
+            let mut take = |arrived: Arrived| {
+                let progress = Progress {
+                    stage: Stage::Checking,
+                    done: total - returning.outstanding.len() as u64,
+                    total: Some(total),
+                };
+                if watch(progress).is_break() {
+                    return Err(InterchangeError::Cancelled);
+                }
+                returning.take(arrived)
+            };
+            let read = format.import(output.path(), folder.images(), &mut take, &mut Notes::default());
+            *is_scattered = returning.is_scattered;
+            read.and_then(|()| returning.finish())
+        })
     };
-    let first = read(&mut returning);
-    if returning.is_scattered {
-        // Images come more than once, so all has to be here before any can be compared.
-        returning.outstanding = returning.exported.clone();
-        returning.current = None;
-        returning.report = report.clone();
-        read(&mut returning)?;
-    } else {
-        first?;
+    let mut is_scattered = false;
+    let first = read(&mut is_scattered, report);
+    if !is_scattered {
+        return first;
     }
-    returning.finish()?;
-    *report = returning.report;
+    // Images come more than once, so all has to be here before any can be compared.
+    *report = before;
+    read(&mut is_scattered, report)
+}
+
+/// What came back of the image of this name.
+type Back = (String, Vec<Document>);
+
+/// Compares with the sidecars of `folder`, on a thread of its own, what `read` puts into the channel.
+fn compared(
+    folder: &AnnotatedFolder,
+    report: &mut LossReport,
+    read: impl FnOnce(SyncSender<Back>) -> Result<()>,
+) -> Result<()> {
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel::<Back>(COMPARED_LATER);
+        let comparing = scope.spawn(move || {
+            receiver
+                .into_iter()
+                .try_for_each(|(name, documents)| compare(folder, &name, &documents, report))
+        });
+        let read = read(sender);
+        match comparing.join() {
+            // Where comparing failed, that is why reading stopped.
+            Ok(compared) => compared.and(read),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn compare(
+    folder: &AnnotatedFolder,
+    name: &str,
+    documents: &[Document],
+    report: &mut LossReport,
+) -> Result<()> {
+    let source = folder.document(name).map_err(InterchangeError::Unusable)?;
+    let returned = Returned::new(documents);
+    match source {
+        Some(source) => returned.compare(name, &source.document, report),
+        // The format took another image for the one that was meant.
+        None => returned.count_invented(report),
+    }
     Ok(())
 }
 
-/// Documents that come back, compared one image after the other.
+/// Documents that come back, on their way to be compared one image after the other.
 struct Returning<'a> {
-    folder: &'a AnnotatedFolder,
     /// Whether a region that comes again is the one that came before.
     repeats_regions: bool,
-    exported: HashSet<&'a str>,
-    /// Images that were not compared yet.
+    exported: &'a HashSet<&'a str>,
+    /// Images that did not come back yet.
     outstanding: HashSet<&'a str>,
-    /// The image that is coming back, and what came of it.
-    current: Option<(String, Vec<Document>)>,
+    current: Option<Back>,
     /// Whether an image came again after others.
     is_scattered: bool,
     /// Everything, in the second reading of files in which images come more than once.
     scattered: HashMap<String, Vec<Document>>,
-    report: LossReport,
+    compared: SyncSender<Back>,
 }
 
 impl Returning<'_> {
@@ -285,31 +326,27 @@ impl Returning<'_> {
     fn finish(&mut self) -> Result<()> {
         self.compare_current()?;
         for (name, documents) in std::mem::take(&mut self.scattered) {
-            self.compare(&name, &documents)?;
+            self.compare(name, documents)?;
         }
         for name in std::mem::take(&mut self.outstanding) {
-            self.compare(name, &[])?;
+            self.compare(name.to_owned(), Vec::new())?;
         }
         Ok(())
     }
 
     fn compare_current(&mut self) -> Result<()> {
         match self.current.take() {
-            Some((name, documents)) => self.compare(&name, &documents),
+            Some((name, documents)) => self.compare(name, documents),
             None => Ok(()),
         }
     }
 
-    fn compare(&mut self, name: &str, documents: &[Document]) -> Result<()> {
-        self.outstanding.remove(name);
-        let source = self.folder.document(name).map_err(InterchangeError::Unusable)?;
-        let returned = Returned::new(documents);
-        match source {
-            Some(source) => returned.compare(name, &source.document, &mut self.report),
-            // The format took another image for the one that was meant.
-            None => returned.count_invented(&mut self.report),
-        }
-        Ok(())
+    fn compare(&mut self, name: String, documents: Vec<Document>) -> Result<()> {
+        self.outstanding.remove(name.as_str());
+        // Nobody takes it where comparing failed, which is told by what that says.
+        self.compared
+            .send((name, documents))
+            .map_err(|_unsent| InterchangeError::Cancelled)
     }
 }
 
@@ -452,15 +489,15 @@ mod tests {
         }
         let folder = AnnotatedFolder::open(sample.folder()).unwrap();
         let exported: HashSet<&str> = HashSet::from(["a.png", "b.png"]);
+        let (sender, receiver) = mpsc::sync_channel(4);
         let mut returning = Returning {
-            folder: &folder,
             repeats_regions: false,
             outstanding: exported.clone(),
-            exported,
+            exported: &exported,
             current: None,
             is_scattered: false,
             scattered: HashMap::new(),
-            report: LossReport::default(),
+            compared: sender,
         };
         let piece = |name: &str, index: usize| {
             let mut document = sample.document(name);
@@ -486,15 +523,19 @@ mod tests {
         );
         returning.outstanding = returning.exported.clone();
         returning.current = None;
-        returning.report = LossReport::default();
-        for piece in pieces() {
-            returning.take(piece).unwrap();
-        }
-        returning.finish().unwrap();
-        assert!(returning.report.is_lossless(), "{}", returning.report);
-        assert_eq!(
-            (returning.report.iou.exact, returning.report.images.before),
-            (4, 2)
-        );
+        drop(receiver);
+        let mut report = LossReport::default();
+        compared(&folder, &mut report, |compared| {
+            returning.compared = compared;
+            for piece in pieces() {
+                returning.take(piece)?;
+            }
+            returning.finish()?;
+            drop(returning);
+            Ok(())
+        })
+        .unwrap();
+        assert!(report.is_lossless(), "{report}");
+        assert_eq!((report.iou.exact, report.images.before), (4, 2));
     }
 }

@@ -6,6 +6,8 @@ use crate::dataset::folder::Folder;
 use crate::dataset::{Sidecar, sidecar_path};
 use rayon::prelude::*;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
 
 /// Sidecars that are read side by side.
 const READ_AHEAD: usize = 32;
@@ -52,24 +54,29 @@ impl AnnotatedFolder {
         &self.missing
     }
 
-    /// Reads the annotated images one by one; one that cannot be read is an error, after which the next ones follow.
+    /// Gives `take` the annotated images one by one; one that cannot be read is an error, after which the next ones
+    /// follow.
     ///
-    /// Some are read ahead, side by side.
-    pub fn documents(&self) -> impl Iterator<Item = Result<Annotated, Failure>> {
-        let mut names = self.images.annotated();
-        let mut read = Vec::new().into_iter();
-        std::iter::from_fn(move || {
-            loop {
-                if let Some(document) = read.next() {
-                    return Some(document);
+    /// Some are read ahead, side by side and while `take` works.
+    pub fn with_documents<R>(
+        &self,
+        take: impl FnOnce(&mut dyn Iterator<Item = Result<Annotated, Failure>>) -> R,
+    ) -> R {
+        thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel(READ_AHEAD);
+            scope.spawn(move || {
+                let mut names = self.images.annotated();
+                loop {
+                    let next: Vec<&str> = names.by_ref().take(READ_AHEAD).collect();
+                    let documents = next.par_iter().filter_map(|name| self.document(name).transpose());
+                    let documents: Vec<_> = documents.collect();
+                    let are_wanted = documents.into_iter().all(|item| sender.send(item).is_ok());
+                    if next.is_empty() || !are_wanted {
+                        return;
+                    }
                 }
-                let next: Vec<&str> = names.by_ref().take(READ_AHEAD).collect();
-                if next.is_empty() {
-                    return None;
-                }
-                let documents = next.par_iter().filter_map(|name| self.document(name).transpose());
-                read = documents.collect::<Vec<_>>().into_iter();
-            }
+            });
+            take(&mut receiver.into_iter())
         })
     }
 
@@ -113,7 +120,8 @@ mod tests {
         sample.write("c.png.samtok.json", "{");
         fs::remove_file(sample.path("a.png")).unwrap();
         let folder = AnnotatedFolder::open(sample.folder()).unwrap();
-        let (read, failed): (Vec<_>, Vec<_>) = folder.documents().partition(|item| item.is_ok());
+        let documents: Vec<_> = folder.with_documents(|documents| documents.collect());
+        let (read, failed): (Vec<_>, Vec<_>) = documents.into_iter().partition(|item| item.is_ok());
         let names: Vec<String> = read.into_iter().map(|item| item.unwrap().name).collect();
         assert_eq!(names, ["b/img2.png", "b/img10.png"]);
         let failed: Vec<Failure> = failed.into_iter().map(|item| item.unwrap_err()).collect();
@@ -123,5 +131,10 @@ mod tests {
         );
         assert_eq!(folder.missing(), ["a.png"]);
         assert!(folder.document("d.png").unwrap().is_none());
+        let first = folder
+            .with_documents(|documents| documents.next())
+            .unwrap()
+            .unwrap();
+        assert_eq!(first.name, "b/img2.png", "and nobody waits for the rest");
     }
 }

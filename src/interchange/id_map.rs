@@ -2,13 +2,12 @@
 
 use super::shape::set_runs;
 use super::{InterchangeError, OutputFolder, Result};
-use crate::atomic_file::Existing;
 use crate::geometry::ImageSize;
 use crate::mask::Rle;
 use png::{BitDepth, ColorType, Transformations};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 /// The number of pixels that belong to no region.
@@ -120,10 +119,7 @@ impl IdMap {
     pub(super) fn write(&self, out: &OutputFolder, name: &str, kind: PngKind) -> Result<()> {
         let path = out.place(name)?;
         let failed = || InterchangeError::io("write the picture", &path);
-        let mut file = out.file(name)?;
-        file.write_all(&self.to_png(kind).map_err(failed())?)
-            .map_err(failed())?;
-        file.commit(Existing::Refuse).map_err(failed())
+        out.write(name, &self.to_png(kind).map_err(failed())?)
     }
 
     fn to_png(&self, kind: PngKind) -> io::Result<Vec<u8>> {

@@ -186,7 +186,7 @@ fn file_name(name: &str) -> &str {
 }
 
 /// `name` without the last suffix of its last part.
-fn stem(name: &str) -> &str {
+pub(super) fn stem(name: &str) -> &str {
     match Path::new(file_name(name)).extension().and_then(OsStr::to_str) {
         Some(suffix) => name.get(..name.len() - suffix.len() - 1).unwrap_or(name),
         None => name,

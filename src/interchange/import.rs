@@ -1,8 +1,8 @@
 //! Foreign files into the sidecars of a folder of images.
 
-use super::conversion::Conversion;
+use super::conversion::{Conversion, TrainingData};
 use super::merging::{Added, Taken, merge};
-use super::training::Container;
+use super::training::{Container, TrainingOptions};
 use super::{Arrived, Failure, Format, Images, InterchangeError, Notes, Progress, Result, Stage, Watch};
 use crate::dataset::folder::Folder;
 use crate::dataset::{
@@ -82,7 +82,7 @@ impl ImportReport {
         report
     }
 
-    fn add(&mut self, added: Added) {
+    const fn add(&mut self, added: Added) {
         self.regions += added.regions;
         self.known_regions += added.known_regions;
         self.captions += added.captions;
@@ -142,7 +142,8 @@ pub fn import_training(
     options: &ImportOptions,
     watch: &mut Watch<'_>,
 ) -> Result<ImportReport> {
-    convert(&container, source, into, options, watch)
+    let training = TrainingOptions::new(container);
+    convert(&TrainingData::new(&training, None), source, into, options, watch)
 }
 
 fn convert(
@@ -176,6 +177,7 @@ fn run(
         is_written,
         repeats_regions: format.repeats_regions(),
         now: Timestamp::now(),
+        waiting: Vec::new(),
         taken: HashMap::new(),
         report: ImportReport {
             format: format.name(),
@@ -187,7 +189,7 @@ fn run(
     let mut take = |arrived: Arrived| {
         let progress = Progress {
             stage: Stage::Reading,
-            done: intake.report.images,
+            done: intake.report.images + u64::from(!intake.waiting.is_empty()),
             total: None,
         };
         if watch(progress).is_break() {
@@ -195,7 +197,10 @@ fn run(
         }
         intake.take(arrived)
     };
-    format.import(source, images, &mut take, &mut notes)?;
+    let read = format.import(source, images, &mut take, &mut notes);
+    // What came before something went wrong is not lost.
+    let saved = intake.finish();
+    read.and(saved)?;
     let mut report = intake.report;
     report.notes.append(notes);
     let unreadable = images.unreadable().into_iter();
@@ -213,69 +218,99 @@ struct Intake {
     /// Whether a region that comes again is the one that came before.
     repeats_regions: bool,
     now: Timestamp,
+    /// What arrived and was not saved yet, all of one image.
+    waiting: Vec<Arrived>,
     /// By image, what came with this import.
     taken: HashMap<String, Taken>,
     report: ImportReport,
 }
 
 impl Intake {
+    /// Takes what arrived; that of one image is saved together once another image comes.
     fn take(&mut self, arrived: Arrived) -> Result<()> {
-        let path = arrived.image.path.clone();
-        for attempt in 1.. {
-            let last = attempt == ATTEMPTS;
-            match self.add(&arrived) {
-                // Another program saved in between, so its version is read and added to.
-                Err(InterchangeError::Dataset(DatasetError::ChangedOnDisk { .. })) if !last => {}
-                Err(InterchangeError::Dataset(error)) => {
-                    self.report
-                        .failures
-                        .push(Failure::new(&sidecar_path(&path), &error));
-                    break;
-                }
-                Err(error @ InterchangeError::Io { .. }) => {
-                    self.report.failures.push(Failure::new(&path, &error));
-                    break;
-                }
-                result => return result,
-            }
+        let is_other = |waiting: &Arrived| waiting.image.name != arrived.image.name;
+        let saved = if self.waiting.first().is_some_and(is_other) {
+            self.finish()
+        } else {
+            Ok(())
+        };
+        self.waiting.push(arrived);
+        saved
+    }
+
+    /// Saves what waits.
+    fn finish(&mut self) -> Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.len() > 1 && self.add_patiently(&waiting)?.is_ok() {
+            return Ok(());
+        }
+        // Alone, what cannot be saved does not take the rest with it.
+        for arrived in waiting.chunks(1) {
+            let failure = self.add_patiently(arrived)?.err();
+            self.report.failures.extend(failure);
         }
         Ok(())
     }
 
-    /// Adds `arrived` to its sidecar; counts only if that worked.
-    fn add(&mut self, arrived: &Arrived) -> Result<()> {
-        let Arrived { image, document } = arrived;
-        let (mut sidecar, known) = Sidecar::load(&image.path, image.size)?;
-        let mut notes = Notes::default();
-        let is_new = known.is_none();
-        let (mut document, taken, added) = match known {
-            Some(mut known) => {
-                let mut taken = self.taken.get(&image.name).cloned().unwrap_or_default();
-                if self.repeats_regions {
-                    taken.forget_regions();
+    /// [`Intake::add`], again while another program saves in between.
+    fn add_patiently(&mut self, waiting: &[Arrived]) -> Result<Result<(), Failure>> {
+        let Some(path) = waiting.first().map(|arrived| arrived.image.path.clone()) else {
+            return Ok(Ok(()));
+        };
+        let mut attempt = 1;
+        loop {
+            match self.add(waiting) {
+                Err(InterchangeError::Dataset(DatasetError::ChangedOnDisk { .. })) if attempt < ATTEMPTS => {
+                    attempt += 1;
                 }
-                let added = merge(&mut known, document.clone(), &mut taken, &image.name, &mut notes);
-                (known, taken, added)
+                Err(InterchangeError::Dataset(error)) => {
+                    return Ok(Err(Failure::new(&sidecar_path(&path), &error)));
+                }
+                Err(error @ InterchangeError::Io { .. }) => return Ok(Err(Failure::new(&path, &error))),
+                result => return result.map(Ok),
             }
-            None => {
-                let document = started(arrived, &mut notes)?;
-                let (taken, added) = (Taken::all_of(&document), Added::all_of(&document));
-                (document, taken, added)
-            }
-        };
-        let is_changed = if is_new {
-            !is_blank(&document)
-        } else {
-            !added.is_nothing()
-        };
-        if is_changed && self.is_written {
-            document.touch(self.now);
-            sidecar.save(&document)?;
         }
+    }
+
+    /// Adds what `waiting`, all of one image, says to its sidecar; counts only if that worked.
+    fn add(&mut self, waiting: &[Arrived]) -> Result<()> {
+        let Some(Arrived { image, .. }) = waiting.first() else {
+            return Ok(());
+        };
+        let (mut sidecar, mut document) = Sidecar::load(&image.path, image.size)?;
+        let is_new = document.is_none();
+        let mut taken = self.taken.get(&image.name).cloned().unwrap_or_default();
+        let mut added = Added::default();
+        let mut notes = Notes::default();
+        for arrived in waiting {
+            match &mut document {
+                Some(known) => {
+                    if self.repeats_regions {
+                        taken.forget_regions();
+                    }
+                    let incoming = arrived.document.clone();
+                    added += merge(known, incoming, &mut taken, &image.name, &mut notes);
+                }
+                None => {
+                    let new = started(arrived, &mut notes)?;
+                    taken = Taken::all_of(&new);
+                    added += Added::all_of(&new);
+                    document = Some(new).filter(|new| !is_blank(new));
+                }
+            }
+        }
+        let is_changed = is_new || !added.is_nothing();
+        let changed = document.filter(|_| is_changed);
         let report = &mut self.report;
+        if let Some(mut document) = changed {
+            if self.is_written {
+                document.touch(self.now);
+                sidecar.save(&document)?;
+            }
+            report.new_sidecars += u64::from(is_new);
+            report.changed_sidecars += u64::from(!is_new);
+        }
         report.images += u64::from(!self.taken.contains_key(&image.name));
-        report.new_sidecars += u64::from(is_new && is_changed);
-        report.changed_sidecars += u64::from(!is_new && is_changed);
         report.add(added);
         report.notes.append(notes);
         self.taken.insert(image.name.clone(), taken);
@@ -400,6 +435,57 @@ mod tests {
             caption, "A cat beside [[r2]]",
             "the dog is the one that was there"
         );
+    }
+
+    #[test]
+    fn tasks_of_one_image_are_saved_together_and_outlive_a_broken_file() {
+        let task = |image: &str, width: u32| {
+            let value = json!({"x": 0, "y": 0, "width": width, "height": 50, "rectanglelabels": ["cat"]});
+            let result = json!({
+                "id": format!("x{width}"),
+                "from_name": "label",
+                "type": "rectanglelabels",
+                "original_width": 40,
+                "original_height": 30,
+                "value": value,
+            });
+            json!({"data": {"image": image}, "annotations": [{"result": [result]}]}).to_string()
+        };
+        let tasks: Vec<String> = [
+            ("a.png", 20),
+            ("a.png", 40),
+            ("b.png", 60),
+            ("a.png", 60),
+            ("a.png", 80),
+        ]
+        .map(|(image, width)| task(image, width))
+        .to_vec();
+        for (end, is_whole) in [("]", true), (", 5", false)] {
+            let sample = Sample::new();
+            sample.image("a.png", 40, 30);
+            sample.image("b.png", 40, 30);
+            let source = sample.write("tasks.json", format!("[{}{end}", tasks.join(",")));
+            let mut watch = |_| ControlFlow::Continue(());
+            let options = ImportOptions::default();
+            let result = import(
+                Format::LabelStudio,
+                &source,
+                sample.folder(),
+                &options,
+                &mut watch,
+            );
+            assert_eq!(result.is_ok(), is_whole, "{result:?}");
+            let (a, b) = (sample.document("a.png"), sample.document("b.png"));
+            assert_eq!((a.regions.len(), b.regions.len()), (4, 1));
+            assert_eq!(
+                (a.revision, b.revision),
+                (2, 1),
+                "one save each time the image changes"
+            );
+            if let Ok(report) = result {
+                assert_eq!((report.images, report.regions, report.new_sidecars), (2, 5, 2));
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The lists of a large JSON object, such as a COCO file, item by item, so that memory does not grow with the file.
 
-use super::json_tree::{Tree, open};
+use super::json_tree::{Excerpt, Tree, open};
 use super::{InterchangeError, Result};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize as _, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::Value;
 use std::cell::Cell;
 use std::fmt;
@@ -16,15 +18,38 @@ const MAX_ITEM_BYTES: u64 = 256 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads the JSON object at `path`, which should be `expected`, and calls `take` with every item of the lists called
-/// `lists`, in the order of the file, and with the index of the list. Everything else is passed over unseen.
+/// A list that is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List<'a> {
+    name: &'a str,
+    /// The keys of its items that are wanted, if not all.
+    keys: Option<&'a [&'a str]>,
+}
+
+impl<'a> List<'a> {
+    /// The list called `name`.
+    pub(super) const fn whole(name: &'a str) -> Self {
+        Self { name, keys: None }
+    }
+
+    /// Of the items of the list called `name` only these keys.
+    pub(super) const fn only(name: &'a str, keys: &'a [&'a str]) -> Self {
+        Self {
+            name,
+            keys: Some(keys),
+        }
+    }
+}
+
+/// Reads the JSON object at `path`, which should be `expected`, and calls `take` with every item of the `lists`, in the
+/// order of the file, and with the index of the list. Everything else is passed over unseen.
 ///
 /// # Errors
 /// If the file is not such an object, or from `take`.
 pub(super) fn read_lists(
     path: &Path,
     expected: &'static str,
-    lists: &[&str],
+    lists: &[List<'_>],
     take: &mut dyn FnMut(usize, Value) -> Result<()>,
 ) -> Result<()> {
     let allowance = Rc::new(Cell::new(MAX_ITEM_BYTES));
@@ -76,7 +101,7 @@ impl Read for Rationed {
 type Take<'a> = dyn FnMut(usize, Value) -> Result<(), ()> + 'a;
 
 struct Object<'a> {
-    lists: &'a [&'a str],
+    lists: &'a [List<'a>],
     allowance: Rc<Cell<u64>>,
     take: &'a mut Take<'a>,
 }
@@ -91,9 +116,11 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<(), A::Error> {
         while let Some(key) = keys.next_key::<String>()? {
             self.allowance.set(MAX_ITEM_BYTES);
-            match self.lists.iter().position(|list| *list == key) {
-                Some(list) => keys.next_value_seed(Items {
-                    list,
+            let mut lists = self.lists.iter().zip(0..);
+            match lists.find(|(list, _)| list.name == key) {
+                Some((list, number)) => keys.next_value_seed(Items {
+                    list: number,
+                    keys: list.keys,
                     allowance: &self.allowance,
                     take: &mut *self.take,
                 })?,
@@ -110,6 +137,7 @@ impl<'de> Visitor<'de> for Object<'_> {
 
 struct Items<'a, 't> {
     list: usize,
+    keys: Option<&'a [&'a str]>,
     allowance: &'a Cell<u64>,
     take: &'a mut Take<'t>,
 }
@@ -135,11 +163,27 @@ impl<'de> Visitor<'de> for Items<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(Tree(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(Item { keys: self.keys })? {
             (self.take)(self.list, item).map_err(|()| A::Error::custom("stopped"))?;
             self.allowance.set(MAX_ITEM_BYTES);
         }
         Ok(())
+    }
+}
+
+/// An item, or what is wanted of it.
+struct Item<'a> {
+    keys: Option<&'a [&'a str]>,
+}
+
+impl<'de> DeserializeSeed<'de> for Item<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self.keys {
+            None => Tree::deserialize(deserializer).map(|Tree(value)| value),
+            Some(keys) => Excerpt(keys).deserialize(deserializer),
+        }
     }
 }
 
@@ -156,7 +200,8 @@ mod tests {
             items.push((list, item));
             Ok(())
         };
-        read_lists(&path, "a test file", lists, &mut take)?;
+        let lists: Vec<List<'_>> = lists.iter().map(|name| List::whole(name)).collect();
+        read_lists(&path, "a test file", &lists, &mut take)?;
         Ok(items)
     }
 
@@ -166,6 +211,24 @@ mod tests {
         let items = read(text, &["a", "b", "c", "d"]).unwrap();
         let expected = [(1, 1.into()), (1, serde_json::json!({"a": 2})), (0, "x".into())];
         assert_eq!(items, expected);
+    }
+
+    #[test]
+    fn only_what_is_wanted_of_an_item_comes() {
+        let sample = Sample::new();
+        let text = r#"{"a": [{"x": {"y": 1}, "z": [1, {}], "y": "2"}, {"z": 1}, 5, [[1], 2], null, "x"]}"#;
+        let path = sample.write("a.json", text);
+        let mut items = Vec::new();
+        let mut take = |_, item: Value| {
+            items.push(item.to_string());
+            Ok(())
+        };
+        let lists = [List::only("a", &["y", "x"])];
+        read_lists(&path, "a test file", &lists, &mut take).unwrap();
+        assert_eq!(
+            items,
+            [r#"{"x":{"y":1},"y":"2"}"#, "{}", "null", "null", "null", "null"]
+        );
     }
 
     #[test]
@@ -197,7 +260,7 @@ mod tests {
             count += 1;
             Err(InterchangeError::Cancelled)
         };
-        let read = read_lists(&path, "a test file", &["a"], &mut take);
+        let read = read_lists(&path, "a test file", &[List::whole("a")], &mut take);
         assert!(matches!(read, Err(InterchangeError::Cancelled)));
         assert_eq!(count, 1);
     }

@@ -149,7 +149,12 @@ pub(super) fn import(
             .map(|(path, name)| (name.clone(), path.clone()))
             .collect();
         let mut explain = |_, entry: Value| explain(&entry, &by_name, images, &mut explained, take, notes);
-        json_stream::read_lists(&labels_path, EXPECTED, &[LIST], &mut explain)?;
+        json_stream::read_lists(
+            &labels_path,
+            EXPECTED,
+            &[json_stream::List::whole(LIST)],
+            &mut explain,
+        )?;
         if explained.is_empty() {
             labels = Labels::read(&labels_path)?;
         }

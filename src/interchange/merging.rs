@@ -5,6 +5,7 @@ use crate::dataset::mention;
 use crate::dataset::{Caption, Conversation, Document, Region};
 use crate::mask::Rle;
 use std::collections::{HashMap, HashSet};
+use std::ops::AddAssign;
 
 /// The regions and conversations of one image that came with the present import already, by id: what comes again must
 /// be another one that looks the same.
@@ -44,6 +45,17 @@ impl Added {
     /// Whether the document is as it was.
     pub(super) const fn is_nothing(self) -> bool {
         self.regions + self.captions + self.attributes + self.conversations + self.others == 0
+    }
+}
+
+impl AddAssign for Added {
+    fn add_assign(&mut self, other: Self) {
+        self.regions += other.regions;
+        self.known_regions += other.known_regions;
+        self.captions += other.captions;
+        self.attributes += other.attributes;
+        self.conversations += other.conversations;
+        self.others += other.others;
     }
 }
 

@@ -47,6 +47,7 @@ mod segmentation;
 mod set_tests;
 mod shape;
 mod shape_file;
+mod shelf;
 mod source_files;
 mod staging;
 #[cfg(test)]

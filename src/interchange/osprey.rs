@@ -130,10 +130,7 @@ pub(super) fn import(
                 notes.lost("the image is not in the folder", name, "");
                 return Ok(());
             };
-            let side = |key: &str| entry.get(key).and_then(Value::as_f64);
-            if let Some((width, height)) = side("width").zip(side("height"))
-                && !carried::is_of_size(&image, width, height, notes)
-            {
+            if !carried::fits(&image, |key| entry.get(key), notes) {
                 return Ok(());
             }
             let document = document(&image, entry, file, count, notes);

@@ -1,7 +1,7 @@
 //! The folder an export writes into, and nowhere else.
 
 use super::{InterchangeError, Result};
-use crate::atomic_file::AtomicFile;
+use crate::atomic_file::{AtomicFile, Existing};
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 
@@ -54,6 +54,15 @@ impl OutputFolder {
         let folder = path.parent().filter(|_| path != self.path).ok_or_else(outside)?;
         fs::create_dir_all(folder).map_err(InterchangeError::io("make the folder", folder))?;
         Ok(path)
+    }
+
+    /// Writes the whole file of this relative name.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::place`], and if there is such a file already.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.place(name)?;
+        AtomicFile::write(&path, bytes, Existing::Refuse).map_err(InterchangeError::io("write", &path))
     }
 
     /// A file without a name, for what has to wait on disk until the rest is written; it vanishes when it is closed.

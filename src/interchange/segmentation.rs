@@ -53,6 +53,17 @@ pub(super) fn read(value: &Value, size: ImageSize) -> Result<Mask, String> {
     }
 }
 
+/// As [`read`], as run lengths: those that are there already need no raster.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_runs(value: &Value, size: ImageSize) -> Result<Rle, String> {
+    match value {
+        Value::Object(_) => read_rle(value, size),
+        _ => read(value, size).map(|mask| mask.to_rle()),
+    }
+}
+
 /// Run lengths, `{"size": [height, width], "counts": …}`, for an image of `size`.
 fn read_rle(value: &Value, size: ImageSize) -> Result<Rle, String> {
     let side = |index: usize| value.get("size")?.get(index)?.as_u64();

@@ -4,7 +4,6 @@ use super::json_tree::read_file;
 use super::{
     FoundImage, Images, InterchangeError, Notes, OutputFolder, Result, carried, outline, pieces, source_files,
 };
-use crate::atomic_file::Existing;
 use crate::geometry::{ImagePoint, ImageSize};
 use crate::image_file::{Limits, decode_rgb};
 use crate::mask::Mask;
@@ -12,7 +11,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
-use std::io::Write as _;
 use std::path::Path;
 
 /// Keys that every file has; all others are somebody's own.
@@ -297,12 +295,7 @@ impl Writer {
             let what = "another image has the same name but for the suffix, so the file is named after the whole name and has to be opened by hand";
             notes.remark(what, image_name, "");
         }
-        let path = out.place(&name)?;
-        let failed = || InterchangeError::io("write", &path);
-        let mut file = out.file(&name)?;
-        file.write_all(format!("{value:#}\n").as_bytes())
-            .map_err(failed())?;
-        file.commit(Existing::Refuse).map_err(failed())
+        out.write(&name, format!("{value:#}\n").as_bytes())
     }
 }
 

@@ -1,13 +1,13 @@
 //! What training writes: the finished model, and the checkpoint from which it continues exactly.
 
 use super::Trainer;
+use crate::atomic_file::{AtomicFile, Existing};
 use crate::tokenizer::model::CONFIG_FILE;
 use crate::tokenizer::weights::write::{NamedTensor, Precision, safetensors};
 use crate::tokenizer::weights::{Checkpoint, WeightsError};
 use crate::tokenizer::{Result, TokenizerError};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// The model made of averaged weights, f16.
@@ -77,17 +77,7 @@ impl Trainer {
         let out = &self.options.out;
         std::fs::create_dir_all(out)?;
         let config = serde_json::to_vec_pretty(&self.options.config).map_err(std::io::Error::other)?;
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            // What any program's new file gets; the process's mask still applies.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(out)?;
-        file.write_all(&config)?;
-        file.as_file().sync_all()?;
-        file.persist(out.join(CONFIG_FILE)).map_err(|error| error.error)?;
+        AtomicFile::write(&out.join(CONFIG_FILE), &config, Existing::Replace)?;
 
         let averages: BTreeMap<&str, &[f32]> = self.optimizer.averages().collect();
         let all = self.variables.all();

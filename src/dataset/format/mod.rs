@@ -4,6 +4,7 @@
 //! `bbox`, `area` and `value` are for readers without this program: written from masks and words, never read.
 //! Known keys come in the order of the published example, with two spaces per level and one newline at the end.
 
+mod node;
 mod object;
 mod reading;
 #[cfg(test)]
@@ -15,8 +16,8 @@ use std::collections::HashSet;
 use super::document::Document;
 use crate::geometry::ImageSize;
 
-pub use self::reading::read;
-pub use self::writing::write;
+pub use self::reading::{from_json, read};
+pub use self::writing::{to_json, write, write_line};
 
 /// What a sidecar says under `format`.
 const FORMAT: &str = "samtok-annotation";

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::node::Node;
 use super::object::{MISSING, Object, expected, whole};
 use super::{FORMAT, FormatError, VERSION, check};
 use crate::dataset::document::{
@@ -21,11 +22,23 @@ use crate::mask::Rle;
 pub fn read(bytes: &[u8]) -> Result<Document, FormatError> {
     // Some editors put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| FormatError::NotJson {
+    let node = serde_json::from_slice(bytes).map_err(|error| FormatError::NotJson {
         reason: error.to_string(),
     })?;
-    let mut object = Object::new(value, String::new())?;
-    if object.optional("format") != Some(Value::from(FORMAT)) {
+    document(node)
+}
+
+/// The document in a sidecar that was read as JSON already.
+///
+/// # Errors
+/// As [`read`], whatever the value is.
+pub fn from_json(value: Value) -> Result<Document, FormatError> {
+    document(value.into())
+}
+
+fn document(node: Node<'_>) -> Result<Document, FormatError> {
+    let mut object = Object::new(node, String::new())?;
+    if object.optional("format") != Some(Node::from(FORMAT)) {
         return Err(FormatError::OtherFormat);
     }
     let version = object.required("version")?;
@@ -61,13 +74,13 @@ pub fn read(bytes: &[u8]) -> Result<Document, FormatError> {
     Ok(document)
 }
 
-fn status(object: &mut Object) -> Result<Status, FormatError> {
+fn status(object: &mut Object<'_>) -> Result<Status, FormatError> {
     Ok(object
         .named("status", Status::ALL, Status::as_str)?
         .unwrap_or(Status::Draft))
 }
 
-fn image(mut object: Object) -> Result<ImageRef, FormatError> {
+fn image(mut object: Object<'_>) -> Result<ImageRef, FormatError> {
     Ok(ImageRef {
         file_name: object.string("file_name")?,
         size: ImageSize::new(object.integer("width")?, object.integer("height")?),
@@ -77,13 +90,11 @@ fn image(mut object: Object) -> Result<ImageRef, FormatError> {
 }
 
 /// The tokenizers are an object, id to description.
-fn tokenizers(document: &mut Object) -> Result<Vec<Tokenizer>, FormatError> {
-    let Some(mut tokenizers) = document.optional_object("tokenizers")? else {
+fn tokenizers(document: &mut Object<'_>) -> Result<Vec<Tokenizer>, FormatError> {
+    let Some(tokenizers) = document.optional_object("tokenizers")? else {
         return Ok(Vec::new());
     };
-    let ids: Vec<String> = tokenizers.keys().map(str::to_owned).collect();
-    let tokenizer = |id: String| {
-        let mut object = tokenizers.object(&id)?;
+    let tokenizer = |(id, mut object): (String, Object<'_>)| {
         Ok(Tokenizer {
             id,
             name: object.optional_string("name")?.unwrap_or_default(),
@@ -93,10 +104,10 @@ fn tokenizers(document: &mut Object) -> Result<Vec<Tokenizer>, FormatError> {
             unknown: object.unknown(),
         })
     };
-    ids.into_iter().map(tokenizer).collect()
+    tokenizers.entries()?.into_iter().map(tokenizer).collect()
 }
 
-fn region(mut object: Object) -> Result<Region, FormatError> {
+fn region(mut object: Object<'_>) -> Result<Region, FormatError> {
     object.discard("bbox");
     object.discard("area");
     Ok(Region {
@@ -119,7 +130,7 @@ fn region(mut object: Object) -> Result<Region, FormatError> {
     })
 }
 
-fn mask(mut object: Object) -> Result<RegionMask, FormatError> {
+fn mask(mut object: Object<'_>) -> Result<RegionMask, FormatError> {
     let [height, width] = object.integers("size")?[..] else {
         return Err(object.invalid("size", "expected [height, width]"));
     };
@@ -132,7 +143,7 @@ fn mask(mut object: Object) -> Result<RegionMask, FormatError> {
     })
 }
 
-fn words(mut object: Object) -> Result<MaskWords, FormatError> {
+fn words(mut object: Object<'_>) -> Result<MaskWords, FormatError> {
     let iou = match object.optional("iou") {
         None => None,
         Some(value) => {
@@ -151,7 +162,7 @@ fn words(mut object: Object) -> Result<MaskWords, FormatError> {
     })
 }
 
-fn caption(mut object: Object) -> Result<Caption, FormatError> {
+fn caption(mut object: Object<'_>) -> Result<Caption, FormatError> {
     object.discard("value");
     Ok(Caption {
         text: object.string("text")?,
@@ -160,7 +171,7 @@ fn caption(mut object: Object) -> Result<Caption, FormatError> {
     })
 }
 
-fn conversation(mut object: Object) -> Result<Conversation, FormatError> {
+fn conversation(mut object: Object<'_>) -> Result<Conversation, FormatError> {
     Ok(Conversation {
         id: object.string("id")?,
         task: object
@@ -176,7 +187,7 @@ fn conversation(mut object: Object) -> Result<Conversation, FormatError> {
     })
 }
 
-fn turn(mut object: Object) -> Result<Turn, FormatError> {
+fn turn(mut object: Object<'_>) -> Result<Turn, FormatError> {
     object.discard("value");
     let role = object.named("role", Role::ALL, Role::as_str)?;
     Ok(Turn {

@@ -1,7 +1,10 @@
 //! From a document to the bytes of its sidecar.
 
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
+use serde_json::Value;
+
+use super::node::Node;
 use super::{FORMAT, FormatError, VERSION, check};
 use crate::dataset::document::{
     Caption, Conversation, Document, MaskWords, Region, RegionMask, Tokenizer, Turn, UnknownKeys,
@@ -17,6 +20,35 @@ use crate::geometry::PixelRect;
 /// [`FormatError`] for a document that could not be read back: ids used twice, words of an unlisted tokenizer,
 /// a mask of another size than the image.
 pub fn write(document: &Document) -> Result<Vec<u8>, FormatError> {
+    let mut bytes = serde_json::to_vec_pretty(&keys(document)?).map_err(not_json)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// The sidecar of `document` in one line, without the line break.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_line(document: &Document) -> Result<String, FormatError> {
+    serde_json::to_string(&keys(document)?).map_err(not_json)
+}
+
+/// The sidecar of `document` as JSON that others will write.
+///
+/// # Errors
+/// As [`write`].
+pub fn to_json(document: &Document) -> Result<Value, FormatError> {
+    Ok(keys(document)?.into())
+}
+
+/// What memory alone can keep from being written.
+fn not_json(error: serde_json::Error) -> FormatError {
+    FormatError::NotJson {
+        reason: error.to_string(),
+    }
+}
+
+fn keys(document: &Document) -> Result<Node<'_>, FormatError> {
     check(document)?;
     let words = RegionWords::new(&document.regions);
     let size = document.image.size;
@@ -26,48 +58,40 @@ pub fn write(document: &Document) -> Result<Vec<u8>, FormatError> {
         .with("height", size.height)
         .with_some("blake3", document.image.blake3.as_deref())
         .and(&document.image.unknown);
-    let tokenizers: Map<String, Value> = document
-        .tokenizers
-        .iter()
-        .map(|tokenizer| (tokenizer.id.clone(), tokenizer_keys(tokenizer)))
-        .collect();
-    let document = Keys::new()
+    let tokenizers = document.tokenizers.iter();
+    let tokenizers = tokenizers.map(|tokenizer| ((&*tokenizer.id).into(), tokenizer_keys(tokenizer)));
+    let regions = document.regions.iter().map(|region| region_keys(region, &words));
+    let conversations = document.conversations.iter();
+    let conversations = conversations.map(|conversation| conversation_keys(conversation, &words));
+    let keys = Keys::new()
         .with("format", FORMAT)
         .with("version", VERSION)
         .with("image", image)
-        .with("tokenizers", tokenizers)
-        .with(
-            "regions",
-            list(&document.regions, |region| region_keys(region, &words)),
-        )
-        .with(
-            "conversations",
-            list(&document.conversations, |conversation| {
-                conversation_keys(conversation, &words)
-            }),
-        )
+        .with("tokenizers", Node::Object(tokenizers.collect()))
+        .with("regions", Node::from_iter(regions))
+        .with("conversations", Node::from_iter(conversations))
         .with("status", document.status.as_str())
         .with("notes", &*document.notes)
         .with_some("modified", document.modified.map(|modified| modified.to_string()))
         .with("revision", document.revision)
         .and(&document.unknown);
-    Ok(format!("{document:#}\n").into_bytes())
+    Ok(keys)
 }
 
 /// An object being written, in the order of the calls.
-struct Keys(Map<String, Value>);
+struct Keys<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 
-impl Keys {
-    fn new() -> Self {
-        Self(Map::new())
+impl<'a> Keys<'a> {
+    const fn new() -> Self {
+        Self(Vec::new())
     }
 
-    fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(key.to_owned(), value.into());
+    fn with(mut self, key: &'a str, value: impl Into<Node<'a>>) -> Self {
+        self.0.push((key.into(), value.into()));
         self
     }
 
-    fn with_some(self, key: &str, value: Option<impl Into<Value>>) -> Self {
+    fn with_some(self, key: &'a str, value: Option<impl Into<Node<'a>>>) -> Self {
         match value {
             Some(value) => self.with(key, value),
             None => self,
@@ -75,19 +99,18 @@ impl Keys {
     }
 
     /// The object, with the keys that this version does not know at its end; none of them replaces a known one.
-    fn and(mut self, unknown: &UnknownKeys) -> Value {
+    fn and(mut self, unknown: &'a UnknownKeys) -> Node<'a> {
+        let known = self.0.len();
         for (key, value) in unknown {
-            self.0.entry(key).or_insert_with(|| value.clone());
+            if !self.0.iter().take(known).any(|(known, _)| known == key) {
+                self.0.push((key.into(), value.into()));
+            }
         }
-        Value::Object(self.0)
+        Node::Object(self.0)
     }
 }
 
-fn list<T>(items: &[T], item: impl Fn(&T) -> Value) -> Value {
-    items.iter().map(item).collect()
-}
-
-fn tokenizer_keys(tokenizer: &Tokenizer) -> Value {
+fn tokenizer_keys(tokenizer: &Tokenizer) -> Node<'_> {
     Keys::new()
         .with("name", &*tokenizer.name)
         .with("fingerprint", &*tokenizer.fingerprint)
@@ -96,7 +119,7 @@ fn tokenizer_keys(tokenizer: &Tokenizer) -> Value {
         .and(&tokenizer.unknown)
 }
 
-fn region_keys(region: &Region, words: &RegionWords<'_>) -> Value {
+fn region_keys<'a>(region: &'a Region, words: &RegionWords<'_>) -> Node<'a> {
     let rle = &region.mask.rle;
     let bounds = rle.bounding_box().unwrap_or(PixelRect {
         x: 0,
@@ -104,43 +127,46 @@ fn region_keys(region: &Region, words: &RegionWords<'_>) -> Value {
         width: 0,
         height: 0,
     });
+    let captions = region.captions.iter().map(|caption| caption_keys(caption, words));
+    let attributes = region.attributes.iter();
+    let attributes = attributes.map(|(key, value)| (key.into(), value.into()));
     Keys::new()
         .with("id", &*region.id)
         .with("label", &*region.label)
         .with_some("color", region.color.map(|color| color.to_string()))
         .with("mask", mask_keys(&region.mask))
-        .with("bbox", json!([bounds.x, bounds.y, bounds.width, bounds.height]))
+        .with(
+            "bbox",
+            Node::from_iter([bounds.x, bounds.y, bounds.width, bounds.height]),
+        )
         .with("area", rle.area())
         .with_some("words", region.words.as_ref().map(words_keys))
-        .with(
-            "captions",
-            list(&region.captions, |caption| caption_keys(caption, words)),
-        )
-        .with("attributes", region.attributes.clone())
+        .with("captions", Node::from_iter(captions))
+        .with("attributes", Node::Object(attributes.collect()))
         .with("source", &*region.source)
         .with("status", region.status.as_str())
         .and(&region.unknown)
 }
 
-fn mask_keys(mask: &RegionMask) -> Value {
+fn mask_keys(mask: &RegionMask) -> Node<'_> {
     let size = mask.rle.size();
     Keys::new()
-        .with("size", json!([size.height, size.width]))
+        .with("size", Node::from_iter([size.height, size.width]))
         .with("counts", mask.rle.to_compressed())
         .and(&mask.unknown)
 }
 
-fn words_keys(words: &MaskWords) -> Value {
+fn words_keys(words: &MaskWords) -> Node<'_> {
     Keys::new()
         .with("text", &*words.text)
-        .with("codes", words.codes.clone())
+        .with("codes", Node::from_iter(words.codes.iter().copied()))
         .with("tokenizer", &*words.tokenizer)
         .with_some("iou", words.iou)
         .with("mask_blake3", &*words.mask_blake3)
         .and(&words.unknown)
 }
 
-fn caption_keys(caption: &Caption, words: &RegionWords<'_>) -> Value {
+fn caption_keys<'a>(caption: &'a Caption, words: &RegionWords<'_>) -> Node<'a> {
     Keys::new()
         .with("text", &*caption.text)
         .with_some("value", words.value(&caption.text))
@@ -148,16 +174,17 @@ fn caption_keys(caption: &Caption, words: &RegionWords<'_>) -> Value {
         .and(&caption.unknown)
 }
 
-fn conversation_keys(conversation: &Conversation, words: &RegionWords<'_>) -> Value {
+fn conversation_keys<'a>(conversation: &'a Conversation, words: &RegionWords<'_>) -> Node<'a> {
+    let turns = conversation.turns.iter().map(|turn| turn_keys(turn, words));
     Keys::new()
         .with("id", &*conversation.id)
         .with("task", conversation.task.as_str())
-        .with("turns", list(&conversation.turns, |turn| turn_keys(turn, words)))
+        .with("turns", Node::from_iter(turns))
         .with("status", conversation.status.as_str())
         .and(&conversation.unknown)
 }
 
-fn turn_keys(turn: &Turn, words: &RegionWords<'_>) -> Value {
+fn turn_keys<'a>(turn: &'a Turn, words: &RegionWords<'_>) -> Node<'a> {
     Keys::new()
         .with("role", turn.role.as_str())
         .with("text", &*turn.text)

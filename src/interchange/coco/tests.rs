@@ -297,5 +297,5 @@ fn images_whose_annotations_are_scattered_are_gathered() {
         .push(json!({"id": 2, "file_name": "b.png"}));
     let (arrived, _) = read(&text);
     let regions: Vec<usize> = arrived.iter().map(|one| one.document.regions.len()).collect();
-    assert_eq!(regions, [2, 1]);
+    assert_eq!(regions, [1, 2], "an image leaves with its last annotation");
 }

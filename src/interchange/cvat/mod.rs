@@ -57,10 +57,7 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
     io::copy(&mut images, &mut file).map_err(failed())?;
     file.write_all(b"</annotations>\n").map_err(failed())?;
     file.commit(Existing::Refuse).map_err(failed())?;
-    let mut file = out.file("labels.json")?;
-    file.write_all(format!("{:#}\n", labels.constructor()).as_bytes())
-        .map_err(failed())?;
-    file.commit(Existing::Refuse).map_err(failed())
+    out.write("labels.json", format!("{:#}\n", labels.constructor()).as_bytes())
 }
 
 /// Reads a CVAT XML file, or all of a folder.

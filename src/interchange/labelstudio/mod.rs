@@ -51,9 +51,7 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
     let end = if separator == "[\n" { "[]\n" } else { "\n]\n" };
     file.write_all(end.as_bytes()).map_err(failed())?;
     file.commit(Existing::Refuse).map_err(failed())?;
-    let mut file = out.file("label_config.xml")?;
-    file.write_all(config.xml().as_bytes()).map_err(failed())?;
-    file.commit(Existing::Refuse).map_err(failed())
+    out.write("label_config.xml", config.xml().as_bytes())
 }
 
 /// Reads an export of Label Studio in its JSON format.

@@ -3,7 +3,7 @@
 use super::{Ids, NO_LABEL, Objects, kept};
 use crate::atomic_file::{AtomicFile, Existing};
 use crate::dataset::Region;
-use crate::interchange::json_stream::read_lists;
+use crate::interchange::json_stream::{List, read_lists};
 use crate::interchange::{Annotated, InterchangeError, Notes, OutputFolder, Result, segmentation};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -66,7 +66,7 @@ impl Instances {
             }
             Ok(())
         };
-        read_lists(path, EXPECTED, &LISTS, &mut take)?;
+        read_lists(path, EXPECTED, &LISTS.map(List::whole), &mut take)?;
         Ok(instances)
     }
 

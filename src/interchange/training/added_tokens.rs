@@ -1,11 +1,8 @@
 //! The tokens that a language model has to learn before it can read any of this.
 
-use std::io::Write as _;
-
 use serde_json::{Map, Value};
 
-use super::super::{InterchangeError, OutputFolder, Result};
-use crate::atomic_file::Existing;
+use super::super::{OutputFolder, Result};
 use crate::words::WordFormat;
 
 /// The file; `transformers` knows it by this name.
@@ -17,15 +14,10 @@ pub(super) const FILE: &str = "added_tokens.json";
 /// In Python: `tokenizer.add_tokens([AddedToken(token, normalized=False) for token in json.load(file)])`; the ids
 /// are then those of the file if `first_id` is the length of the tokenizer.
 pub(super) fn write(out: &OutputFolder, format: WordFormat, first_id: u32) -> Result<()> {
-    let path = out.place(FILE)?;
-    let failed = || InterchangeError::io("write the new tokens", &path);
     let tokens: Map<String, Value> = format
         .new_tokens()
         .zip(u64::from(first_id)..)
         .map(|(token, id)| (token, id.into()))
         .collect();
-    let mut file = out.file(FILE)?;
-    file.write_all(format!("{:#}\n", Value::from(tokens)).as_bytes())
-        .map_err(failed())?;
-    file.commit(Existing::Refuse).map_err(failed())
+    out.write(FILE, format!("{:#}\n", Value::from(tokens)).as_bytes())
 }

@@ -1,24 +1,22 @@
 //! Documents into the files of a training data set.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use super::super::{Annotated, InterchangeError, Notes, Outgoing, OutputFolder, Result};
+use super::super::{Annotated, Notes, Outgoing, OutputFolder, Result};
 use super::added_tokens;
 use super::manifest::{self, Manifest};
 use super::record::{Record, Scene};
 use super::records::Maker;
-use super::rendering::{ImageNames, OWN_KEY, Rendered, content_blake3, document_text, own_text};
+use super::rendering::{ImageNames, OWN_KEY, Rendered, content_blake3, own_text};
 use super::rl_parquet::Row;
 use super::shards::{Item, Series, Shards};
 use super::splitting::Part;
 use super::zoom::ZoomTokenizer;
 use super::{Container, TrainingError, TrainingOptions, templates};
-use crate::atomic_file::Existing;
-use crate::dataset::{DatasetError, Role, Tokenizer, sidecar_path};
+use crate::dataset::{DatasetError, Role, Tokenizer, format, sidecar_path};
 use crate::image_file::{Limits, read_bytes};
 use crate::words::WordFormat;
 
@@ -160,7 +158,7 @@ impl Writing<'_> {
                 source,
                 path: sidecar_path(&item.path),
             };
-            document = Some(document_text(&item.document).map_err(failed)?);
+            document = Some(format::write_line(&item.document).map_err(failed)?);
         }
         if records.is_empty() {
             self.manifest.images_without_records += 1;
@@ -305,7 +303,8 @@ impl Writing<'_> {
         if let Some(info) = self.manifest.dataset_info() {
             write_json(self.out, "dataset_info.json", &info)?;
         }
-        write(self.out, templates::FILE, self.options.templates.file())?;
+        self.out
+            .write(templates::FILE, self.options.templates.file().as_bytes())?;
         // Last, so that an export with a manifest is whole.
         write_json(self.out, manifest::FILE, &self.manifest.value(self.options))?;
         Ok(self.manifest)
@@ -331,13 +330,5 @@ fn called(tokenizer: &Tokenizer) -> String {
 }
 
 fn write_json(out: &OutputFolder, name: &str, value: &Value) -> Result<()> {
-    write(out, name, &format!("{value:#}\n"))
-}
-
-fn write(out: &OutputFolder, name: &str, text: &str) -> Result<()> {
-    let path = out.place(name)?;
-    let failed = || InterchangeError::io("write", &path);
-    let mut file = out.file(name)?;
-    file.write_all(text.as_bytes()).map_err(failed())?;
-    file.commit(Existing::Refuse).map_err(failed())
+    out.write(name, format!("{value:#}\n").as_bytes())
 }

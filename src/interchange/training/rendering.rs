@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Annotated, OutputFolder};
 use super::record::{Kind, Record, Scene};
 use super::{Container, TrainingOptions};
-use crate::dataset::{Document, Role, format};
+use crate::dataset::Role;
 use crate::geometry::ImageSize;
 
 /// The key of records and the column of rows that trainers ignore; its value is JSON in a string, because loaders
@@ -206,29 +206,6 @@ pub(super) fn own_text(image: &str, origin: &str, blake3: &str, document: Option
     text
 }
 
-/// The sidecar of `document` in one line.
-///
-/// # Errors
-/// If the document could not be written as a sidecar either.
-pub(super) fn document_text(document: &Document) -> Result<String, format::FormatError> {
-    let bytes = format::write(document)?;
-    let mut compact = Vec::with_capacity(bytes.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in bytes {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-        } else if byte == b'"' {
-            in_string = true;
-        } else if matches!(byte, b' ' | b'\n') {
-            continue;
-        }
-        compact.push(byte);
-    }
-    // Only ASCII was taken out of what was UTF-8.
-    Ok(String::from_utf8_lossy(&compact).into_owned())
-}
-
 /// The paths under which records name the images.
 #[derive(Debug)]
 pub(super) struct ImageNames {
@@ -319,6 +296,7 @@ fn way(path: &Path, name: &str, out: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::{Document, format};
 
     #[test]
     fn crops_are_named_from_the_annotated_folder() {
@@ -339,7 +317,7 @@ mod tests {
         let image = crate::dataset::ImageRef::new("a b.jpg".as_ref(), ImageSize::new(2, 2), None);
         let mut document = Document::new(image);
         document.notes = "a \"b\\\" \n  c\\".to_owned();
-        let text = document_text(&document).unwrap();
+        let text = format::write_line(&document).unwrap();
         assert!(!text.contains('\n') && !text.contains("\": "), "{text}");
         assert_eq!(format::read(text.as_bytes()).unwrap(), document);
         let own: Value = serde_json::from_str(&own_text("x/\"y\".jpg", "o", "0f", Some(&text))).unwrap();

@@ -14,18 +14,18 @@ use self::label_map::{LabelMap, VOID, plain};
 use self::object::Objects;
 use self::picture::{Numbered, Owners, Picture};
 use super::carried::value_text;
+use super::images::stem;
 use super::{
     Annotated, Arrived, FoundImage, Images, Incoming, InterchangeError, Notes, Outgoing, OutputFolder,
     Result, carried, json_tree, source_files,
 };
-use crate::atomic_file::Existing;
 use crate::dataset::{Document, ImageRef, Region};
 use crate::geometry::PixelRect;
 use crate::mask::Rle;
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 const EXPECTED: &str = "a VOC set";
@@ -63,31 +63,18 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
             );
             continue;
         }
-        write(out, &format!("Annotations/{stem}.xml"), &annotation(&item, notes))?;
+        out.write(
+            &format!("Annotations/{stem}.xml"),
+            annotation(&item, notes).as_bytes(),
+        )?;
         write_pictures(out, stem, &item, &mut labels, notes)?;
         names.push_str(stem);
         names.push('\n');
     }
     for set in ["Main", "Segmentation"] {
-        write(out, &format!("ImageSets/{set}/train.txt"), &names)?;
+        out.write(&format!("ImageSets/{set}/train.txt"), names.as_bytes())?;
     }
-    write(out, "labelmap.txt", &labels.to_text())
-}
-
-fn write(out: &OutputFolder, name: &str, text: &str) -> Result<()> {
-    let (mut file, path) = (out.file(name)?, out.place(name)?);
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.commit(Existing::Refuse))
-        .map_err(InterchangeError::io("write", &path))
-}
-
-/// `name` without the suffix of its last part.
-fn stem(name: &str) -> &str {
-    let file_name = name.rsplit('/').next().unwrap_or(name);
-    match file_name.rfind('.').filter(|&at| at > 0) {
-        Some(at) => name.get(..name.len() - file_name.len() + at).unwrap_or(name),
-        None => name,
-    }
+    out.write("labelmap.txt", labels.to_text().as_bytes())
 }
 
 /// The class of a region as VOC has it.

@@ -1,7 +1,6 @@
 //! Pictures that have the number of an object or class at every pixel, in the colours of VOC.
 
 use super::label_map::{LabelMap, VOID, color};
-use crate::atomic_file::Existing;
 use crate::geometry::ImageSize;
 use crate::interchange::id_map::{IdMap, PngKind, Samples};
 use crate::interchange::shape::set_runs;
@@ -10,7 +9,7 @@ use crate::mask::Rle;
 use png::{BitDepth, ColorType};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, BufReader};
 use std::ops::Range;
 use std::path::Path;
 
@@ -58,10 +57,7 @@ impl Picture {
         }
         let path = out.place(name)?;
         let failed = || InterchangeError::io("write the picture", &path);
-        let mut file = out.file(name)?;
-        file.write_all(&encode(self.size, &pixels).map_err(failed())?)
-            .map_err(failed())?;
-        file.commit(Existing::Refuse).map_err(failed())?;
+        out.write(name, &encode(self.size, &pixels).map_err(failed())?)?;
         Ok(true)
     }
 }

@@ -10,18 +10,18 @@ mod classes;
 
 use self::chain::chained;
 use self::classes::Classes;
+use super::images::stem;
 use super::outline::one_line;
 use super::{
     Annotated, Arrived, FoundImage, Images, Incoming, InterchangeError, Notes, Outgoing, OutputFolder,
     Result, json_tree, source_files,
 };
-use crate::atomic_file::Existing;
 use crate::dataset::{Document, ImageRef, Region};
 use crate::geometry::{ImagePoint, ImageSize};
 use crate::mask::{FillRule, Mask, MaskPolygon, Rle};
 use serde_json::json;
 use std::collections::HashSet;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 const EXPECTED: &str = "a YOLO segmentation file";
@@ -52,25 +52,9 @@ pub(super) fn export(items: &mut Outgoing<'_>, out: &OutputFolder, notes: &mut N
             continue;
         }
         let rows = rows(&item, &mut classes, notes);
-        write(out, &name, &rows)?;
+        out.write(&name, rows.as_bytes())?;
     }
-    write(out, "data.yaml", &classes.to_yaml())
-}
-
-fn write(out: &OutputFolder, name: &str, text: &str) -> Result<()> {
-    let (mut file, path) = (out.file(name)?, out.place(name)?);
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.commit(Existing::Refuse))
-        .map_err(InterchangeError::io("write", &path))
-}
-
-/// `name` without the suffix of its last part.
-fn stem(name: &str) -> &str {
-    let file_name = name.rsplit('/').next().unwrap_or(name);
-    match file_name.rfind('.').filter(|&at| at > 0) {
-        Some(at) => name.get(..name.len() - file_name.len() + at).unwrap_or(name),
-        None => name,
-    }
+    out.write("data.yaml", classes.to_yaml().as_bytes())
 }
 
 fn rows(item: &Annotated, classes: &mut Classes, notes: &mut Notes) -> String {

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use half::f16;
 
 use super::error::WeightsError;
+use crate::atomic_file::{AtomicFile, Existing};
 
 /// Header and data start at multiples of this, so that a reader may map whole cache lines.
 const ALIGNMENT: usize = 64;
@@ -99,41 +99,9 @@ pub fn safetensors<'a>(
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), WeightsError> {
     let write_error = || WeightsError::io("write", path);
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".samtok-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // What any program's new file gets; the process's mask still applies.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let temporary = builder.tempfile_in(folder).map_err(write_error())?;
-    let mut out = BufWriter::with_capacity(1 << 18, temporary.as_file());
-    write_to(&mut out, tensors, precision, metadata, path)?;
-    out.into_inner()
-        .map_err(|error| write_error()(error.into_error()))?
-        .sync_all()
-        .map_err(write_error())?;
-    temporary
-        .persist(path)
-        .map_err(|error| write_error()(error.error))?;
-    sync_folder(folder).map_err(write_error())
-}
-
-/// Makes the new name survive a power cut.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
+    let mut file = AtomicFile::create(path).map_err(write_error())?;
+    write_to(&mut file, tensors, precision, metadata, path)?;
+    file.commit(Existing::Replace).map_err(write_error())
 }
 
 fn write_to<'a>(

@@ -294,8 +294,8 @@ fn read_mask(mask: &SeenMask, image: &FoundImage, notes: &mut Notes) -> Option<R
     if mask.image != 0 {
         return None;
     }
-    match segmentation::read(&mask.value, image.size) {
-        Ok(mask) => Some(mask.to_rle()),
+    match segmentation::read_runs(&mask.value, image.size) {
+        Ok(mask) => Some(mask),
         Err(why) => {
             notes.lost(
                 "masks that do not fit their image were left out",

@@ -5,15 +5,19 @@ mod rows;
 mod seen;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+use serde::de::{DeserializeSeed as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use self::foreign::Gathering;
 use self::seen::Seen;
-use super::super::json_tree::{self, Tree};
+use super::super::json_tree::{self, Excerpt, Tree};
 use super::super::{Arrived, Images, Incoming, InterchangeError, Notes, Result, source_files};
 use super::rendering::{OWN_KEY, content_blake3};
 use super::{added_tokens, manifest, templates};
@@ -32,6 +36,9 @@ const NO_RECORDS: [&str; 4] = [
 /// Longest line of a JSONL file.
 const MAX_LINE_BYTES: u64 = 256 << 20;
 
+/// Lines that are parsed side by side have about this length together.
+const BYTES_AT_ONCE: usize = 256 << 10;
+
 /// Reads the JSON, JSONL and parquet files at or below `source` and hands out what they say about `images`.
 ///
 /// Records that this program wrote give their documents back, each once. A record that somebody changed since, or
@@ -46,17 +53,7 @@ pub fn import(source: &Path, images: &Images, take: &mut Incoming<'_>, notes: &m
     // Which images come with a document, before the first of their records is judged without one.
     let mut with_document = HashSet::new();
     for file in &files {
-        read(
-            file,
-            &mut |seen| {
-                with_document.extend(
-                    seen.own
-                        .and_then(|own| own.document.is_some().then_some(own.image)),
-                );
-                Ok(())
-            },
-            &mut Notes::default(),
-        )?;
+        read_documented(file, &mut with_document)?;
     }
     let mut delivered = HashSet::new();
     let mut gathering = Gathering::new(images);
@@ -68,7 +65,7 @@ pub fn import(source: &Path, images: &Images, take: &mut Incoming<'_>, notes: &m
             };
             if let Some(document) = own.document
                 && delivered.insert(own.image.clone())
-                && let Some(arrived) = arrived(&own.image, &document, images, notes)?
+                && let Some(arrived) = arrived(&own.image, document, images, notes)?
             {
                 take(arrived)?;
             }
@@ -95,12 +92,12 @@ pub fn import(source: &Path, images: &Images, take: &mut Incoming<'_>, notes: &m
 }
 
 /// The document in a record, for the image that is there; `None` with a note where it cannot be used.
-fn arrived(name: &str, document: &Value, images: &Images, notes: &mut Notes) -> Result<Option<Arrived>> {
+fn arrived(name: &str, document: Value, images: &Images, notes: &mut Notes) -> Result<Option<Arrived>> {
     let Some(image) = images.find(name)? else {
         notes.lost("annotations of images that are not there were left out", name, "");
         return Ok(None);
     };
-    match format::read(document.to_string().as_bytes()) {
+    match format::from_json(document) {
         Ok(document) if document.image.size == image.size => Ok(Some(Arrived { image, document })),
         Ok(_) => {
             notes.lost(
@@ -140,20 +137,45 @@ fn files(source: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Hands out the records of one file.
-fn read(path: &Path, take: &mut dyn FnMut(Seen) -> Result<()>, notes: &mut Notes) -> Result<()> {
-    let suffix = path
-        .extension()
+/// Adds to `images` those that a file has the documents of.
+fn read_documented(path: &Path, images: &mut HashSet<String>) -> Result<()> {
+    match suffix(path).as_str() {
+        "parquet" => {
+            let mut take = |seen: Seen| {
+                let own = seen.own.filter(|own| own.document.is_some());
+                images.extend(own.map(|own| own.image));
+                Ok(())
+            };
+            rows::read(path, &mut take, &mut Notes::default())
+        }
+        "jsonl" => read_lines(path, &mut |Documented(image)| {
+            images.extend(image);
+            Ok(())
+        }),
+        _ => json_tree::read_items(path, EXPECTED, &mut |Documented(image)| {
+            images.extend(image);
+            Ok(())
+        }),
+    }
+}
+
+fn suffix(path: &Path) -> String {
+    path.extension()
         .unwrap_or_default()
         .to_string_lossy()
-        .to_lowercase();
+        .to_lowercase()
+}
+
+/// Hands out the records of one file.
+fn read(path: &Path, take: &mut dyn FnMut(Seen) -> Result<()>, notes: &mut Notes) -> Result<()> {
+    let suffix = suffix(path);
     if suffix == "parquet" {
         return rows::read(path, take, notes);
     }
     let mut number = 0_u64;
-    let mut take_value = |value: Value| {
+    let mut take_record = |Record(record): Record| {
         number += 1;
-        match Seen::of_record(value) {
+        match record {
             Some(seen) => take(seen),
             None => {
                 let place = format!(
@@ -166,39 +188,68 @@ fn read(path: &Path, take: &mut dyn FnMut(Seen) -> Result<()>, notes: &mut Notes
         }
     };
     if suffix == "jsonl" {
-        read_lines(path, &mut take_value)
+        read_lines(path, &mut take_record)
     } else {
-        json_tree::read_items(path, EXPECTED, &mut |Tree(value)| take_value(value))
+        json_tree::read_items(path, EXPECTED, &mut take_record)
     }
 }
 
-/// Hands out the JSON value in every line.
-fn read_lines(path: &Path, take: &mut dyn FnMut(Value) -> Result<()>) -> Result<()> {
-    let failed = || InterchangeError::io("read the training data", path);
+/// Hands out what is in every line; some are parsed side by side.
+fn read_lines<T: for<'de> Deserialize<'de> + Send>(
+    path: &Path,
+    take: &mut dyn FnMut(T) -> Result<()>,
+) -> Result<()> {
     let mut file: BufReader<File> = BufReader::with_capacity(1 << 16, json_tree::open(path)?);
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        let length = file
-            .by_ref()
-            .take(MAX_LINE_BYTES)
-            .read_until(b'\n', &mut line)
-            .map_err(failed())?;
-        if length == 0 {
-            break;
+    let mut number = 0_u64;
+    loop {
+        let mut lines = Vec::new();
+        let mut bytes = 0;
+        while bytes < BYTES_AT_ONCE {
+            let mut line = Vec::new();
+            let length = file
+                .by_ref()
+                .take(MAX_LINE_BYTES)
+                .read_until(b'\n', &mut line)
+                .map_err(InterchangeError::io("read the training data", path))?;
+            if length == 0 {
+                break;
+            }
+            bytes += length;
+            number += 1;
+            lines.push((number, line));
         }
-        let bad =
-            |reason: String| InterchangeError::foreign(EXPECTED, format!("line {number}: {reason}"), path);
-        if length as u64 == MAX_LINE_BYTES {
-            return Err(bad(format!("it has more than {} MiB", MAX_LINE_BYTES >> 20)));
+        if lines.is_empty() {
+            return Ok(());
         }
-        let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line).trim_ascii();
-        if !text.is_empty() {
-            let Tree(value) = serde_json::from_slice(text).map_err(|error| bad(error.to_string()))?;
-            take(value)?;
+        let parsed = lines.par_iter().map(|(number, line)| parsed(line, *number, path));
+        for item in parsed.collect::<Vec<_>>() {
+            item?.map_or(Ok(()), &mut *take)?;
         }
     }
-    Ok(())
+}
+
+/// What is in a line, if anything.
+fn parsed<T: for<'de> Deserialize<'de>>(line: &[u8], number: u64, path: &Path) -> Result<Option<T>> {
+    let bad = |reason: String| InterchangeError::foreign(EXPECTED, format!("line {number}: {reason}"), path);
+    if line.len() as u64 == MAX_LINE_BYTES {
+        return Err(bad(format!("it has more than {} MiB", MAX_LINE_BYTES >> 20)));
+    }
+    let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let item = serde_json::from_slice(text).map_err(|error| bad(error.to_string()))?;
+    Ok(Some(item))
+}
+
+/// An item of a file, if it is a record.
+struct Record(Option<Seen>);
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Tree(value) = Tree::deserialize(deserializer)?;
+        Ok(Self(Seen::of_record(value)))
+    }
 }
 
 impl Seen {
@@ -237,6 +288,52 @@ impl Own {
             blake3,
             document,
         })
+    }
+}
+
+/// The image whose document is in a record, if one is; nothing else is kept of the record.
+struct Documented(Option<String>);
+
+impl<'de> Deserialize<'de> for Documented {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// [`Own`], of which the document is passed over.
+        #[derive(Deserialize)]
+        struct Head {
+            image: String,
+            #[serde(rename = "origin")]
+            _origin: String,
+            #[serde(rename = "blake3")]
+            _blake3: String,
+            document: Option<AnyObject>,
+        }
+
+        let record = Excerpt(&[OWN_KEY]).deserialize(deserializer)?;
+        let head = record.get(OWN_KEY).and_then(Value::as_str);
+        let head: Option<Head> = head.and_then(|own| serde_json::from_str(own).ok());
+        Ok(Self(
+            head.and_then(|head| head.document.map(|AnyObject| head.image)),
+        ))
+    }
+}
+
+struct AnyObject;
+
+impl<'de> Deserialize<'de> for AnyObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyObject {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self)
     }
 }
 
