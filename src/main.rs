@@ -11,9 +11,9 @@ use samtok::cli::{Cli, ExitCode, WindowRequest, diagnostics, threads};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// How long freed memory is kept for the next tensor before it goes back to the system, in milliseconds; at the
-/// default of 10 a tenth of an image's encoding is the kernel zeroing the same pages again.
-const MEMORY_KEPT_MS: std::ffi::c_long = 2_000;
+/// How long freed memory is kept for the next tensor before it goes back to the system, in milliseconds: longer than
+/// an image's encoding, or a tenth of it and more of the masks' is the kernel zeroing the same pages again.
+const MEMORY_KEPT_MS: std::ffi::c_long = 30_000;
 
 /// `mi_option_purge_delay` of mimalloc.h, which the bindings leave out.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

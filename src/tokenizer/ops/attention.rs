@@ -5,6 +5,7 @@
 //! the second product. Keys are visited in blocks with a running maximum, so the working set stays in cache.
 
 use super::gemm::{TILE_ROWS_NARROW, TILE_ROWS_WIDE, TILE_VECTORS, register_tile};
+use super::prefetch::prefetch;
 use super::simd;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -13,6 +14,8 @@ use rayon::prelude::*;
 const KEY_BLOCK: usize = 512;
 /// Query panels of one group from which its panels are shared between threads.
 const PANELS_TO_SPLIT: usize = 8;
+/// How many rows before its turn a row of keys is fetched: rows lie too far apart for hardware to foresee.
+const ROWS_AHEAD: usize = 16;
 /// Marks a padding token in [`Groups`].
 pub(crate) const PADDING: u32 = u32::MAX;
 
@@ -36,6 +39,15 @@ impl<'a> Operand<'a> {
         match (row, self.padding_row) {
             (PADDING, Some(padding)) => &padding[column..column + dim],
             _ => &self.data[row as usize * self.row_stride + column..][..dim],
+        }
+    }
+
+    /// Starts fetching what [`Operand::head`] will give.
+    #[inline(always)]
+    fn prefetch_head(&self, row: u32, head: usize, dim: usize) {
+        if row != PADDING {
+            let at = row as usize * self.row_stride + self.column + head * dim;
+            prefetch(self.data.as_ptr().wrapping_add(at), dim);
         }
     }
 }
@@ -242,15 +254,16 @@ impl WithSimd for Pack<'_> {
         let mr = Attention::rows_of_tile::<S>();
         let (group, head) = (k_groups.group(self.unit / heads), self.unit % heads);
         let mut packed_k = vec![0.0_f32; group.len().next_multiple_of(mr) * dim];
-        for (rows, tile) in group.chunks(mr).zip(packed_k.chunks_exact_mut(mr * dim)) {
-            for (r, row) in rows.iter().enumerate() {
-                for (d, value) in k.head(*row, head, dim).iter().enumerate() {
-                    tile[d * mr + r] = *value;
-                }
-            }
-        }
         let mut packed_v = vec![0.0_f32; dim.next_multiple_of(mr) * group.len()];
         for (key, row) in group.iter().enumerate() {
+            if let Some(row) = group.get(key + ROWS_AHEAD) {
+                k.prefetch_head(*row, head, dim);
+                v.prefetch_head(*row, head, dim);
+            }
+            let tile = &mut packed_k[key / mr * mr * dim..][..mr * dim];
+            for (d, value) in k.head(*row, head, dim).iter().enumerate() {
+                tile[d * mr + key % mr] = *value;
+            }
             for (t, values) in v.head(*row, head, dim).chunks(mr).enumerate() {
                 packed_v[(t * group.len() + key) * mr..][..values.len()].copy_from_slice(values);
             }
@@ -283,6 +296,10 @@ impl WithSimd for Attend<'_> {
         let mut scratch = Scratch::default();
         for panel in self.panels.clone() {
             let rows = &group[start(panel)..start(panel + 1)];
+            let head = self.unit % self.attention.heads;
+            for row in &group[start(panel + 1)..start((panel + 2).min(panels))] {
+                self.prefetch(*row, head);
+            }
             match (S::REGISTER_COUNT >= 32, rows.len().div_ceil(S::F32_LANES)) {
                 (true, 1) => self.panel::<S, TILE_ROWS_WIDE, 1>(simd, rows, &mut scratch),
                 (true, 2) => self.panel::<S, TILE_ROWS_WIDE, 2>(simd, rows, &mut scratch),
@@ -303,6 +320,21 @@ struct Scratch {
 }
 
 impl Attend<'_> {
+    /// Starts fetching a query and the place of its result.
+    #[inline(always)]
+    fn prefetch(&self, row: u32, head: usize) {
+        let Attention {
+            q, heads, head_dim, ..
+        } = *self.attention;
+        q.prefetch_head(row, head, head_dim);
+        if row != PADDING {
+            prefetch(
+                self.out.0.wrapping_add((row as usize * heads + head) * head_dim),
+                head_dim,
+            );
+        }
+    }
+
     #[inline(always)]
     fn panel<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, rows: &[u32], scratch: &mut Scratch) {
         let Attention {

@@ -4,9 +4,11 @@
 //! for the register kernel once, and what surrounds a linear layer in a transformer is fused into the product:
 //! LayerNorm while the left-hand side is packed, bias, activation and residual while a finished tile is in cache.
 
+use super::prefetch::prefetch;
 use super::simd;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Vectors of columns one register tile covers.
 pub(super) const TILE_VECTORS: usize = 3;
@@ -204,8 +206,8 @@ struct Block<'a> {
     x: &'a [f32],
     fused: &'a Fused<'a>,
     out: Output,
-    rows: std::ops::Range<usize>,
-    panels: std::ops::Range<usize>,
+    rows: Range<usize>,
+    panels: Range<usize>,
 }
 
 impl WithSimd for Block<'_> {
@@ -262,14 +264,30 @@ impl Block<'_> {
                     } else {
                         &mut tile[..MR * width]
                     };
+                    let row = self.rows.start + t * MR;
+                    let rows = MR.min(self.rows.end - row);
+                    let columns = width.min(outputs - panel * width);
+                    let is_last = pass + 1 == passes;
+                    if is_last {
+                        self.prefetch(row..row + rows, panel * width, columns);
+                    }
                     register_tile::<S, MR, TILE_VECTORS>(simd, a, b, sums, pass > 0);
-                    if pass + 1 == passes {
-                        let row = self.rows.start + t * MR;
-                        let rows = MR.min(self.rows.end - row);
-                        let columns = width.min(outputs - panel * width);
+                    if is_last {
                         self.finish(simd, &sums[..rows * width], row, panel * width, columns);
                     }
                 }
+            }
+        }
+    }
+
+    /// Starts fetching what [`Block::finish`] will read and write of a tile.
+    #[inline(always)]
+    fn prefetch(&self, rows: Range<usize>, column: usize, columns: usize) {
+        for row in rows {
+            let at = row * self.matrix.outputs + column;
+            prefetch(self.out.0.wrapping_add(at), columns);
+            if let Some(residual) = self.fused.residual {
+                prefetch(residual[at..].as_ptr(), columns);
             }
         }
     }
@@ -301,6 +319,9 @@ impl Block<'_> {
                     ),
                     None => ([0.0; MR], [1.0; MR]),
                 };
+                for row in &rows {
+                    prefetch(row.as_ptr().wrapping_add(MR * depth), pass_depth);
+                }
                 transpose_into::<MR>(&rows, &shift, &scale, statistics.is_some(), tile);
             } else {
                 for r in 0..MR {

@@ -19,6 +19,8 @@ mod norm;
 #[expect(unsafe_code, reason = "parallel tasks write disjoint chunks of one result")]
 mod output;
 mod pooling;
+#[expect(unsafe_code, reason = "a hint to the processor takes a pointer")]
+mod prefetch;
 mod simd;
 
 pub(crate) use attention::{Attention, Groups, Operand};
