@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use super::render::{DisplaySettings, Tone};
 use crate::command::Command;
+use crate::interchange::training::Container;
 use crate::language::proposals::outcome::GroupBy;
 use crate::language::tasks::VisionTask;
+use crate::session::TrainingPreview;
 use crate::settings::LanguageSettings;
 use crate::tools::Combine;
 use crate::worker::batch::Exchange;
@@ -90,7 +92,26 @@ pub(super) enum Dialog {
     /// Version and licences.
     About,
     /// The training records of what is open.
-    Preview,
+    Preview(Box<ShownPreview>),
+}
+
+/// Training records on show, made anew when the annotations are others.
+#[derive(Clone, Debug)]
+pub(super) struct ShownPreview {
+    pub(super) container: Container,
+    /// The image, the revision of its annotations and the form that they were made of.
+    pub(super) of: Option<(u64, u64, Container)>,
+    pub(super) made: Result<TrainingPreview, String>,
+}
+
+impl Default for ShownPreview {
+    fn default() -> Self {
+        Self {
+            container: Container::Messages,
+            of: None,
+            made: Ok(TrainingPreview::default()),
+        }
+    }
 }
 
 /// A path that a native dialog is asked for.

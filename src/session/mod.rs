@@ -33,6 +33,7 @@ pub use self::list::ImageList;
 use self::navigation::{Left, ReadAhead};
 pub use self::notice::{Notice, Notices, Severity};
 pub use self::open_document::{OpenDocument, Rebuilt, SaveState};
+pub use self::preview::TrainingPreview;
 pub use self::proposal::{FoundWords, SmartProposal};
 use self::saving::{PendingSave, Unsaved};
 use crate::command::Command;

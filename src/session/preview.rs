@@ -1,40 +1,42 @@
 //! What a language model would be trained on, for the image on screen.
 
 use super::Session;
-use crate::dataset::mention::RegionWords;
+use crate::interchange::training::{self, Container, TrainingOptions};
+use crate::interchange::{Annotated, Notes};
+
+/// The training records of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrainingPreview {
+    /// Each as JSON, as an export with the usual options writes it.
+    pub records: Vec<String>,
+    /// Why annotations give no record, a sentence each, and how many.
+    pub left_out: Vec<(String, u64)>,
+}
 
 impl Session {
-    /// The values of captions and conversations, as texts; an error in a sentence if words are missing.
+    /// The records of the image on screen.
     ///
     /// # Errors
-    /// A sentence that says what is missing.
-    pub fn training_preview(&self) -> Result<Vec<String>, String> {
+    /// A sentence that says what is wrong.
+    pub fn training_preview(&self, container: Container) -> Result<TrainingPreview, String> {
         let Some(open) = self.open() else {
-            return Ok(Vec::new());
+            return Ok(TrainingPreview::default());
         };
-        let document = open.document();
-        let words = RegionWords::new(&document.regions);
-        let value = |text: &str| words.value(text).unwrap_or_else(|| text.to_owned());
-        let mut records = Vec::new();
-        for region in &document.regions {
-            for caption in region
-                .captions
-                .iter()
-                .filter(|caption| !caption.text.trim().is_empty())
-            {
-                let Some(words) = &region.words else {
-                    return Err(format!("region {} has no words yet", region.id));
-                };
-                records.push(format!("{}\n{}", words.text, value(&caption.text)));
-            }
-        }
-        for conversation in &document.conversations {
-            let turns = conversation
-                .turns
-                .iter()
-                .map(|turn| format!("{}: {}", turn.role.as_str(), value(&turn.text)));
-            records.push(turns.collect::<Vec<_>>().join("\n"));
-        }
-        Ok(records)
+        let name = self.list.as_ref().and_then(|list| list.name_of(&open.path));
+        let item = Annotated {
+            path: open.path.clone(),
+            name: name.unwrap_or_else(|| open.document().image.file_name.clone()),
+            document: open.document().clone(),
+        };
+        let mut notes = Notes::default();
+        let records = training::preview(&item, &TrainingOptions::new(container), &mut notes)
+            .map_err(|error| error.to_string())?;
+        Ok(TrainingPreview {
+            records: records.iter().map(|record| format!("{record:#}")).collect(),
+            left_out: notes
+                .losses()
+                .map(|(what, count, _)| (what.to_owned(), count))
+                .collect(),
+        })
     }
 }

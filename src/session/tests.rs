@@ -11,8 +11,10 @@ use crate::command::Command;
 use crate::dataset::{Caption, Edit, RegionChange, Sidecar, Status, sidecar_path};
 use crate::geometry::{ImagePoint, ImageSize, PixelRect};
 use crate::image_file::{RgbImage, write_rgb_png};
+use crate::interchange::training::Container;
 use crate::mask::Mask;
 use crate::tools::{Combine, Patch, PromptPoint, PromptRequest};
+use crate::worker::batch::Exchange;
 use crate::worker::language::OpenEngine;
 use crate::worker::network::{ModelChoice, scripted};
 
@@ -480,4 +482,48 @@ fn a_single_image_opens_with_its_folder() {
         session.open().is_some_and(|open| open.path == wanted)
             && session.list.as_ref().is_some_and(|list| list.state.found == 3)
     });
+}
+
+#[test]
+fn the_preview_shows_what_an_export_writes() {
+    let mut desk = Desk::new(1);
+    desk.add(PixelRect::new(30, 20, 20, 20));
+    desk.add(PixelRect::new(60, 30, 30, 10));
+    let caption = Caption::new("Left of [[r2]].".to_owned(), None);
+    desk.session.apply(vec![Edit::Region {
+        id: "r1".to_owned(),
+        change: RegionChange::AddCaption { index: 0, caption },
+    }]);
+    let without_words = desk.session.training_preview(Container::Messages).unwrap();
+    desk.until("words", |session| {
+        let regions = &session.open().unwrap().document().regions;
+        regions.iter().all(|region| region.words.is_some())
+    });
+    desk.saved();
+    let preview = desk.session.training_preview(Container::Messages).unwrap();
+    assert!(preview.left_out.is_empty(), "{:?}", preview.left_out);
+    assert!(without_words.records.len() < preview.records.len() || without_words == preview);
+    let out = desk.folder.path().join("out");
+    let to = Exchange::Training(Container::Messages);
+    desk.session.start_export(to, out.clone(), false);
+    desk.until("the export", |session| session.batch.title.is_none());
+    let files = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let mut written: Vec<String> = files
+        .filter(|path| path.extension().is_some_and(|suffix| suffix == "jsonl"))
+        .flat_map(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .map(|line| {
+            let mut record: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).unwrap();
+            // What trainers ignore, and the masks for our own way back, are not shown.
+            record.retain(|key, _| matches!(key.as_str(), "messages" | "images"));
+            format!("{:#}", serde_json::Value::Object(record))
+        })
+        .collect();
+    let mut shown = preview.records;
+    written.sort();
+    shown.sort();
+    assert!(!shown.is_empty());
+    assert_eq!(shown, written);
 }

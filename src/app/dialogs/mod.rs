@@ -46,7 +46,7 @@ impl StudioApp {
             Dialog::Report => self.report_ui(ui),
             Dialog::Messages => self.messages_ui(ui),
             Dialog::About => self.about_ui(ui),
-            Dialog::Preview => self.preview_ui(ui),
+            Dialog::Preview(shown) => self.preview_ui(ui, shown),
         });
         let is_closed = response.inner || response.should_close();
         // A command of the dialog may have opened another one.

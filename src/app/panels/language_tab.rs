@@ -174,7 +174,7 @@ impl StudioApp {
                 self.queue.push(Command::AddConversation);
             }
             if ui.button(locale.text("Preview the training records")).clicked() {
-                self.state.open_dialog(Dialog::Preview);
+                self.state.open_dialog(Dialog::Preview(Box::default()));
             }
         });
     }

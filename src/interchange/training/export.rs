@@ -1,6 +1,7 @@
 //! Documents into the files of a training data set.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use super::super::{Annotated, Notes, Outgoing, OutputFolder, Result};
 use super::added_tokens;
 use super::manifest::{self, Manifest};
 use super::record::{Record, Scene};
-use super::records::Maker;
+use super::records::{Maker, Zooming};
 use super::rendering::{ImageNames, OWN_KEY, Rendered, content_blake3, own_text};
 use super::rl_parquet::Row;
 use super::shards::{Item, Series, Shards};
@@ -44,19 +45,8 @@ pub fn export(
         let name = options.name.clone();
         return Err(TrainingError::Name { name }.into());
     }
-    let mut maker = Maker {
-        templates: &options.templates,
-        seed: options.seed,
-        kinds: &options.kinds,
-        min_status: options.min_status,
-        for_rl: options.container == Container::RlParquet,
-        answer_prefix: if options.empty_thought {
-            "<think>\n\n</think>\n\n"
-        } else {
-            ""
-        },
-        zoom,
-    };
+    let zoom = zoom.map(|tokenizer| Zooming { tokenizer, out });
+    let mut maker = Maker::new(options, zoom);
     let shards = Shards::new(
         out,
         &options.name,
@@ -66,7 +56,7 @@ pub fn export(
     );
     let mut writing = Writing {
         options,
-        names: ImageNames::new(options, out),
+        names: ImageNames::new(options, out.path()),
         out,
         shards,
         manifest: Manifest {
@@ -86,11 +76,27 @@ pub fn export(
         let scene = Scene::new(&item.name, &item.document);
         // Once words of two tokenizers were met, the rest is only looked through to say where else they are.
         if writing.check_tokenizers(&scene) {
-            let records = maker.records(&scene, &item.path, out, notes)?;
+            let records = maker.records(&scene, &item.path, notes)?;
             writing.write(&item, &scene, &records, notes)?;
         }
     }
     writing.finish()
+}
+
+/// The records that [`export`] makes of one image, without those of enlarged crops and the key of our own; nothing is
+/// written. What is left out is noted.
+///
+/// # Errors
+/// None at present: only crops can fail.
+pub fn preview(item: &Annotated, options: &TrainingOptions, notes: &mut Notes) -> Result<Vec<Value>> {
+    let scene = Scene::new(&item.name, &item.document);
+    let records = Maker::new(options, None).records(&scene, &item.path, notes)?;
+    let mut names = ImageNames::new(options, Path::new(""));
+    let value = |record: &Record| {
+        let rendered = Rendered::new(&scene, record, names.of(item, record));
+        rendered.value(options.container, None)
+    };
+    Ok(records.iter().map(value).collect())
 }
 
 struct Writing<'a> {
@@ -273,7 +279,7 @@ impl Writing<'_> {
         if !self.options.embed_images {
             return None;
         }
-        let read = |path: &std::path::Path| read_bytes(path, &Limits::default()).ok();
+        let read = |path: &Path| read_bytes(path, &Limits::default()).ok();
         if let Some(crop) = place.checked_sub(1) {
             return read(&self.out.path().join(&record.crops.get(crop)?.file));
         }

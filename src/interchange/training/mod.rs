@@ -26,7 +26,7 @@ mod tests;
 mod zoom;
 
 pub use self::error::TrainingError;
-pub use self::export::export;
+pub use self::export::{export, preview};
 pub use self::import::import;
 pub use self::manifest::Manifest;
 pub use self::record::Kind;

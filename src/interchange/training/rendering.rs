@@ -218,13 +218,10 @@ pub(super) struct ImageNames {
 }
 
 impl ImageNames {
-    pub(super) fn new(options: &TrainingOptions, out: &OutputFolder) -> Self {
+    pub(super) fn new(options: &TrainingOptions, out: &Path) -> Self {
         Self {
             is_absolute: options.absolute_paths,
-            out: options
-                .destination
-                .clone()
-                .unwrap_or_else(|| out.path().to_path_buf()),
+            out: options.destination.clone().unwrap_or_else(|| out.to_path_buf()),
             crops: (options.copied_images && !options.absolute_paths).then(|| "../".to_owned()),
         }
     }

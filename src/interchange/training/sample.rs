@@ -2,7 +2,7 @@
 
 use super::super::{Notes, OutputFolder};
 use super::record::{Kind, Record, Scene};
-use super::records::Maker;
+use super::records::{Maker, Zooming};
 use super::rendering::Rendered;
 use super::templates::Templates;
 use super::zoom::ZoomTokenizer;
@@ -140,12 +140,15 @@ impl Studio {
             min_status: Status::Draft,
             for_rl,
             answer_prefix: "",
-            zoom,
+            zoom: zoom.map(|tokenizer| Zooming {
+                tokenizer,
+                out: &self.out,
+            }),
         };
         let scene = Scene::new("a.png", document);
         let mut notes = Notes::default();
         let image = self.folder.path().join("a.png");
-        let records = maker.records(&scene, &image, &self.out, &mut notes).unwrap();
+        let records = maker.records(&scene, &image, &mut notes).unwrap();
         let texts = |record: &Record| {
             let rendered = Rendered::new(&scene, record, vec!["a.png".to_owned()]);
             (

@@ -18,6 +18,7 @@ use super::super::{InterchangeError, Notes, OutputFolder};
 use super::record::{Kind, Record, Scene, Shown, Skipped, Speech};
 use super::templates::{Draw, Templates};
 use super::zoom::{self, ZoomTokenizer, Zoomer};
+use super::{Container, TrainingOptions};
 use crate::dataset::{Conversation, Region, Role, Status, Task};
 
 /// Makes the records of one image after the other.
@@ -30,7 +31,15 @@ pub(super) struct Maker<'a, 'z> {
     pub(super) for_rl: bool,
     /// Put before every answer.
     pub(super) answer_prefix: &'static str,
-    pub(super) zoom: Option<&'z mut dyn ZoomTokenizer>,
+    pub(super) zoom: Option<Zooming<'z>>,
+}
+
+/// What enlarged crops need.
+pub(super) struct Zooming<'z> {
+    /// Makes their words.
+    pub(super) tokenizer: &'z mut dyn ZoomTokenizer,
+    /// Where they are written.
+    pub(super) out: &'z OutputFolder,
 }
 
 /// The records of one image being made.
@@ -42,7 +51,24 @@ struct Making<'a, 'z> {
     zoomer: Option<Zoomer<'z>>,
 }
 
-impl Maker<'_, '_> {
+impl<'a, 'z> Maker<'a, 'z> {
+    /// Makes what `options` say.
+    pub(super) fn new(options: &'a TrainingOptions, zoom: Option<Zooming<'z>>) -> Self {
+        Self {
+            templates: &options.templates,
+            seed: options.seed,
+            kinds: &options.kinds,
+            min_status: options.min_status,
+            for_rl: options.container == Container::RlParquet,
+            answer_prefix: if options.empty_thought {
+                "<think>\n\n</think>\n\n"
+            } else {
+                ""
+            },
+            zoom,
+        }
+    }
+
     /// All records of the image of `scene`; what is left out is noted.
     ///
     /// # Errors
@@ -51,7 +77,6 @@ impl Maker<'_, '_> {
         &mut self,
         scene: &Scene<'_>,
         image: &std::path::Path,
-        out: &OutputFolder,
         notes: &mut Notes,
     ) -> Result<Vec<Record>, InterchangeError> {
         let document = scene.document;
@@ -60,13 +85,13 @@ impl Maker<'_, '_> {
         }
         let (captions, zooms_in) = (self.wants(Kind::RegionCaption), self.wants(Kind::ZoomIn));
         let zooms = zooms_in || self.wants(Kind::RegionQaZoomIn);
-        let zoomer = self.zoom.as_deref_mut().filter(|_| zooms);
+        let zoomer = self.zoom.as_mut().filter(|_| zooms);
         let mut making = Making {
             scene,
             templates: self.templates,
             seed: self.seed,
             for_rl: self.for_rl,
-            zoomer: zoomer.map(|tokenizer| Zoomer::new(tokenizer, image, scene, out)),
+            zoomer: zoomer.map(|zoom| Zoomer::new(&mut *zoom.tokenizer, image, scene, zoom.out)),
         };
         let is_far_enough = |status: Status| {
             status != Status::Rejected
