@@ -1,6 +1,6 @@
 //! Which language model is asked: a server or a folder, what is sent there, and whether it answers.
 
-use eframe::egui::{Button, ComboBox, Grid, RichText, TextEdit, Ui};
+use eframe::egui::{Button, ComboBox, Grid, RichText, Role, TextEdit, Ui, WidgetInfo};
 
 use super::title_ui;
 use crate::app::accessible::text_field;
@@ -40,16 +40,6 @@ impl StudioApp {
             }
             LanguageSource::Server => server_ui(ui, form, locale),
             LanguageSource::Folder => self.folder_ui(ui, form),
-        }
-        if form.source != LanguageSource::Off {
-            Grid::new("trained with")
-                .num_columns(2)
-                .spacing([12.0, 6.0])
-                .show(ui, |ui| {
-                    let name = locale.text("Its mask tokenizer");
-                    let hint = locale.text("fingerprint, if you know it; another tokenizer is refused then");
-                    field_ui(ui, name, hint, &mut form.trained_with);
-                });
         }
         ui.add_space(6.0);
         ui.separator();
@@ -124,14 +114,18 @@ impl StudioApp {
                 } else {
                     &form.precision
                 };
-                ComboBox::from_id_salt("precision")
+                let chosen = ComboBox::from_id_salt("precision")
                     .selected_text(shown.to_owned())
                     .show_ui(ui, |ui| {
                         for (_, name) in Precision::NAMES {
                             ui.selectable_value(&mut form.precision, name.to_owned(), name);
                         }
                     });
+                chosen
+                    .response
+                    .widget_info(|| WidgetInfo::labeled(Role::ComboBox, true, locale.text("Weights")));
                 ui.end_row();
+                trained_with_ui(ui, form, locale);
             });
         ui.label(
             RichText::new(
@@ -203,6 +197,7 @@ fn server_ui(ui: &mut Ui, form: &mut LanguageSettings, locale: crate::locale::Lo
                 hint,
                 &mut form.key_variable,
             );
+            trained_with_ui(ui, form, locale);
         });
     ui.label(
         RichText::new(locale.text(
@@ -210,6 +205,17 @@ fn server_ui(ui: &mut Ui, form: &mut LanguageSettings, locale: crate::locale::Lo
         ))
         .small()
         .weak(),
+    );
+}
+
+/// The line with the fingerprint of the mask tokenizer.
+fn trained_with_ui(ui: &mut Ui, form: &mut LanguageSettings, locale: crate::locale::Locale) {
+    let hint = locale.text("fingerprint, if you know it; another tokenizer is refused then");
+    field_ui(
+        ui,
+        locale.text("Its mask tokenizer"),
+        hint,
+        &mut form.trained_with,
     );
 }
 

@@ -1,6 +1,6 @@
 //! How good proposals are: how many were accepted, and how far they were mended.
 
-use eframe::egui::{Align, Grid, Layout, RichText, ScrollArea, Ui};
+use eframe::egui::{Grid, RichText, ScrollArea, Ui};
 
 use super::title_ui;
 use crate::app::panels::chat_tab::task_name;
@@ -138,6 +138,6 @@ fn figures_ui(ui: &mut Ui, figures: &OutcomeFigures) {
         mean(figures.mean_iou()),
         mean(figures.mean_text_distance()),
     ] {
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.monospace(text));
+        ui.monospace(format!("{text:>6}"));
     }
 }

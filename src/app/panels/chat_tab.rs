@@ -60,6 +60,10 @@ impl StudioApp {
                     ui.weak(locale.text(
                         "Ask about the image; @ or a click mentions a region. Masks light up as they are written.",
                     ));
+                    if let Some(choice) = session.language.choice() {
+                        ui.add_space(4.0);
+                        ui.label(RichText::new(format!("{}.", choice.describe())).small().weak());
+                    }
                 }
                 for (place, turn) in turns.iter().enumerate() {
                     ui.push_id(place, |ui| {
@@ -117,11 +121,7 @@ impl StudioApp {
             if self.with_tip(button, Command::LanguageModel).clicked() {
                 self.queue.push(Command::LanguageModel);
             }
-            if let Some(choice) = self.session.language.choice() {
-                let told = choice.describe();
-                self.engine_state_ui(ui);
-                ui.label(RichText::new("ⓘ").weak()).on_hover_text(told);
-            }
+            self.engine_state_ui(ui);
         });
         if let Some(problem) = self.session.vocabulary_problem() {
             ui.colored_label(theme::severity_color(Severity::Error), problem);

@@ -1,19 +1,17 @@
 //! The chat and proposals in the real window, with a server of our own that also has bad days.
 
-#[expect(dead_code, reason = "the tests of the command line use more of it")]
-#[path = "../../../tests/served/fault_server.rs"]
-mod fault_server;
-
 use std::time::Duration;
 
 use eframe::egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::Queryable as _;
-use fault_server::{FaultServer, Step, answer, ending, piece, status, stream_head};
 
 use super::Desk;
 use crate::app::StudioApp;
 use crate::dataset::{Sidecar, sidecar_path};
 use crate::language::proposals::outcome::OutcomeTable;
+use crate::language::served::tests::fault_server::{
+    FaultServer, Step, answer, ending, piece, status, stream_head,
+};
 use crate::session::language::chat::{Chat, TurnState};
 use crate::settings::Settings;
 use crate::words::WordFormat;

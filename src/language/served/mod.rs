@@ -14,7 +14,7 @@ mod reading;
 mod request;
 mod retry;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -104,15 +104,19 @@ impl Endpoint {
         } else {
             "unencrypted, so that others on the network can read it"
         };
+        let model = if self.model.is_empty() {
+            "the only model".to_owned()
+        } else {
+            format!("the model {:?}", self.model)
+        };
         let key = self
             .key
             .as_ref()
             .map_or("without a key".to_owned(), |key| format!("with {}", key.origin()));
         format!(
-            "Sends the conversation and its images (as {kind} of at most {:.1} megapixels, without file names) to the \
-             model {:?} at {}, {place}, {key}",
+            "Sends the conversation and its images (as {kind} of at most {:.1} megapixels, without file names) to \
+             {model} at {}, {place}, {key}",
             self.images.max_pixels as f64 / 1e6,
-            self.model,
             self.address
         )
     }

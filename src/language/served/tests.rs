@@ -9,7 +9,7 @@ use super::*;
 use crate::language::{ChatRole, Message, Sampling, Usage};
 
 #[path = "../../../tests/served/fault_server.rs"]
-mod fault_server;
+pub(crate) mod fault_server;
 
 use fault_server::{FaultServer, Step, answer, piece, status, stream_head};
 
