@@ -19,7 +19,10 @@ mod norm;
 #[expect(unsafe_code, reason = "parallel tasks write disjoint chunks of one result")]
 mod output;
 mod pooling;
-#[expect(unsafe_code, reason = "a hint to the processor takes a pointer")]
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "a hint to the processor takes a pointer")
+)]
 mod prefetch;
 mod simd;
 
