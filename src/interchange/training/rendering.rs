@@ -5,7 +5,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Annotated, OutputFolder};
+use super::super::Annotated;
 use super::record::{Kind, Record, Scene};
 use super::{Container, TrainingOptions};
 use crate::dataset::Role;
