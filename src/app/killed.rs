@@ -59,7 +59,9 @@ fn a_killed_window_loses_at_most_the_stroke_in_progress() {
         let folder = lines.find_map(|line| line.strip_prefix("folder ").map(PathBuf::from));
         let image = folder.expect("the window names its image");
         let last = random.int(1, 12);
+        // The pipe stays open, or the window would notice before it is killed.
         let saved = lines
+            .by_ref()
             .filter_map(|line| line.strip_prefix("saved ")?.parse::<usize>().ok())
             .find(|saved| *saved == last)
             .expect("the window draws");

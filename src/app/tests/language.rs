@@ -196,7 +196,7 @@ fn proposals_are_accepted_edited_and_rejected_by_keyboard_and_counted() {
     }
     desk.click_label("By model");
     desk.harness.get_by_label("teacher");
-    desk.harness.get_by_label("75 %");
+    desk.harness.get_by_label_contains("75 %");
     // The count lives in the annotations, so it survives the program.
     let document = Sidecar::open(&sidecar_path(&desk.path(0))).unwrap().1.unwrap();
     let mut table = OutcomeTable::default();
