@@ -187,8 +187,15 @@ impl MentionText<'_> {
 
     /// The colours of what a text mentions.
     fn colors(&self, text: &str) -> HashMap<String, [u8; 3]> {
-        let mentioned = mention::candidates(text).filter_map(|candidate| self.find(candidate.id));
-        mentioned.map(|thing| (thing.id, thing.rgb)).collect()
+        let mut colors = HashMap::new();
+        for candidate in mention::candidates(text) {
+            if !colors.contains_key(candidate.id)
+                && let Some(thing) = self.find(candidate.id)
+            {
+                colors.insert(thing.id, thing.rgb);
+            }
+        }
+        colors
     }
 
     /// The regions that what is typed behind an `@` could mean.

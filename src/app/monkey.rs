@@ -6,7 +6,7 @@ use eframe::egui::{self, Event, Key, Modifiers, PointerButton, Pos2};
 
 use super::tests::Desk;
 use crate::command::Command;
-use crate::dataset::{Sidecar, sidecar_path};
+use crate::dataset::{Edit, Sidecar, sidecar_path};
 use crate::scenes::random::Rng;
 
 /// How long it plays in an ordinary test run.
@@ -56,6 +56,7 @@ fn a_monkey_breaks_nothing_and_loses_nothing() {
         }
         if actions.is_multiple_of(50) {
             look_at_disk(&mut desk);
+            tidy(&mut desk);
             desk.harness.render().expect("the frame is drawn");
         }
     }
@@ -182,6 +183,38 @@ fn look_at_disk(desk: &mut Desk) {
     match on_disk {
         Some(on_disk) => assert_eq!(on_disk.regions, open.document().regions),
         None => assert!(open.document().regions.is_empty()),
+    }
+}
+
+/// Throws away what became too much to look at, so that growing memory is a leak and not more and more data.
+fn tidy(desk: &mut Desk) {
+    const MOST_REGIONS: usize = 100;
+    const MOST_TEXT: usize = 20_000;
+    let Some(open) = desk.app().session.open() else {
+        return;
+    };
+    let document = open.document();
+    let turns = document
+        .conversations
+        .iter()
+        .flat_map(|conversation| &conversation.turns);
+    let text = turns.map(|turn| turn.text.len()).sum::<usize>() + document.notes.len();
+    let mut edits = Vec::new();
+    if text > MOST_TEXT {
+        let conversations = document.conversations.iter();
+        edits.extend(conversations.map(|conversation| Edit::RemoveConversation {
+            id: conversation.id.clone(),
+        }));
+        edits.push(Edit::Notes(String::new()));
+    }
+    let captions = document.regions.iter().flat_map(|region| &region.captions);
+    let captions = captions.map(|caption| caption.text.len()).sum::<usize>();
+    let has_too_much = document.regions.len() > MOST_REGIONS || captions > MOST_TEXT;
+    desk.harness.state_mut().session.apply(edits);
+    if has_too_much {
+        let queue = &mut desk.harness.state_mut().queue;
+        queue.extend([Command::SelectAll, Command::Delete]);
+        desk.step(2);
     }
 }
 

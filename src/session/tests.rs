@@ -508,7 +508,10 @@ fn the_preview_shows_what_an_export_writes() {
     let to = Exchange::Training(Container::Messages);
     desk.session.start_export(to, out.clone(), false);
     desk.until("the export", |session| session.batch.title.is_none());
-    let files = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let parts = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let files = parts
+        .filter(|part| part.is_dir())
+        .flat_map(|part| fs::read_dir(part).unwrap().map(|entry| entry.unwrap().path()));
     let mut written: Vec<String> = files
         .filter(|path| path.extension().is_some_and(|suffix| suffix == "jsonl"))
         .flat_map(|path| {
