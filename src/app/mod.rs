@@ -502,7 +502,11 @@ impl eframe::App for StudioApp {
                             bottom: 4,
                             ..Margin::ZERO
                         }))
-                        .show(ui, |ui| self.region_list_ui(ui));
+                        .show(ui, |ui| {
+                            // An empty list must not shrink the panel for good.
+                            ui.set_min_height(ui.available_height());
+                            self.region_list_ui(ui);
+                        });
                     self.inspector_ui(ui);
                 });
             Panel::left("tools")

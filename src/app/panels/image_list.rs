@@ -254,7 +254,12 @@ fn row_facts(ui: &mut Ui, row: &ImageRow, locale: Locale) {
         });
     }
     if row.captions + row.conversations > 0 {
-        facts.push(locale.format("{count} texts", &[("count", &(row.captions + row.conversations))]));
+        let texts = row.captions + row.conversations;
+        facts.push(if texts == 1 {
+            locale.text("1 text").to_owned()
+        } else {
+            locale.format("{count} texts", &[("count", &texts)])
+        });
     }
     if !facts.is_empty() {
         ui.add(egui::Label::new(RichText::new(facts.join(" · ")).small().weak()).selectable(false));

@@ -77,7 +77,7 @@ impl StudioApp {
         }
         ui.separator();
         ui.weak(locale.format(
-            "{steps} steps can be taken back ({kb} kB)",
+            "steps that can be taken back: {steps} ({kb} kB)",
             &[("steps", &steps), ("kb", &(bytes / 1000))],
         ));
         if let Some(modified) = modified {
