@@ -449,7 +449,7 @@ fn a_model_that_panics_is_told() {
 
 #[test]
 fn words_for_the_folder_can_be_stopped() {
-    let mut desk = Desk::new(2);
+    let mut desk = Desk::with_model(2, "slow");
     desk.press_with(Modifiers::COMMAND, Key::K);
     desk.type_text("make words for the folder");
     desk.press(Key::Enter);

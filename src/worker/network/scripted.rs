@@ -147,9 +147,11 @@ impl MaskModel for ScriptedModel {
         report: &mut dyn FnMut(&TokenizeProgress) -> bool,
     ) -> Result<TokenizeSummary, String> {
         let mut summary = TokenizeSummary::default();
-        for done in 0..600 {
+        // A slow one goes on until it is stopped.
+        let total = if self.delay.is_zero() { 600 } else { 20_000 };
+        for done in 0..total {
             summary.progress = TokenizeProgress {
-                total: 600,
+                total,
                 done,
                 ..TokenizeProgress::default()
             };
