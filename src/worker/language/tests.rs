@@ -130,5 +130,6 @@ fn leaving_ends_an_answer() {
     ask(&worker, 1);
     let start = Instant::now();
     drop(worker);
-    assert!(start.elapsed() < Duration::from_secs(1));
+    // It would hang for good; a busy machine may take its time.
+    assert!(start.elapsed() < Duration::from_secs(15));
 }
