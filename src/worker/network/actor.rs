@@ -301,7 +301,6 @@ impl<M: MaskModel, L: Fn(&ModelChoice) -> Result<M, String>> Actor<M, L> {
     /// Makes the words of a folder; between two images it answers whatever a person asked meanwhile.
     fn folder(&mut self, job: &FolderJob) {
         let Some(model) = self.model.clone() else { return };
-        self.switches.cancel_folder.store(false, Ordering::Relaxed);
         let options = TokenizeOptions {
             search_width: job.search_width,
             shard: job.shard,

@@ -282,6 +282,10 @@ impl NetworkWorker {
         let Some(requests) = &self.requests else {
             return false;
         };
+        if matches!(request, NetworkRequest::Folder(_)) {
+            // Here and not where the job starts, so that it can be cancelled while it waits for its turn.
+            self.cancel_or_pause(false, false);
+        }
         match requests.try_send(request) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
@@ -302,11 +306,16 @@ impl NetworkWorker {
 
     /// Stops the words of a folder after the image that runs.
     pub fn cancel_folder(&self) {
-        self.switches.cancel_folder.store(true, Ordering::Relaxed);
+        self.cancel_or_pause(true, false);
     }
 
     /// Holds the words of a folder, or lets them go on.
     pub fn pause_folder(&self, is_paused: bool) {
+        self.switches.pause_folder.store(is_paused, Ordering::Relaxed);
+    }
+
+    fn cancel_or_pause(&self, is_cancelled: bool, is_paused: bool) {
+        self.switches.cancel_folder.store(is_cancelled, Ordering::Relaxed);
         self.switches.pause_folder.store(is_paused, Ordering::Relaxed);
     }
 }
